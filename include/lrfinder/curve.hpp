@@ -1,0 +1,19 @@
+#pragma once
+
+/// @file
+/// The torch-free half of lrfinder: what a finished curve is, and what is read off it. Plain C++17
+/// and the standard library.
+///
+///     lrfinder::History history(lr, loss);                    // or History::load("run.csv")
+///     double lr = lrfinder::suggest::steepest(history);
+///     lrfinder::plot(history, "curve.svg");
+
+#include <lrfinder/curve/divergence.hpp>
+#include <lrfinder/curve/error.hpp>
+#include <lrfinder/curve/history.hpp>
+#include <lrfinder/curve/iteration.hpp>
+#include <lrfinder/curve/recorder.hpp>
+#include <lrfinder/curve/schedule.hpp>
+#include <lrfinder/curve/settings.hpp>
+#include <lrfinder/curve/smoothing.hpp>
+#include <lrfinder/curve/suggestion.hpp>

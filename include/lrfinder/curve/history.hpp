@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <lrfinder/curve/error.hpp>
+#include <lrfinder/curve/settings.hpp>
+
+namespace lrfinder {
+
+/// Why a range test ended.
+enum class StopReason {
+  completed,          ///< all iterations ran
+  diverged,           ///< the smoothed loss passed the divergence threshold
+  non_finite_loss,    ///< the loss was NaN or infinite; that loss is not in the history
+  stopped_by_caller,  ///< the `on_iteration` callback returned false
+  failed              ///< an exception ended the test; the history holds what came before
+};
+
+/// The reason in plain words, as it is printed and saved.
+inline const char* to_string(StopReason reason) {
+  switch (reason) {
+    case StopReason::completed:
+      return "completed";
+    case StopReason::diverged:
+      return "diverged";
+    case StopReason::non_finite_loss:
+      return "non-finite loss";
+    case StopReason::stopped_by_caller:
+      return "stopped by the caller";
+    case StopReason::failed:
+      return "failed";
+  }
+  return "unknown";
+}
+
+/// The curve that a range test recorded: one entry an iteration in every column.
+struct History {
+  History() = default;
+
+  /// A history from columns that were recorded elsewhere; the losses serve as raw and as smoothed
+  /// losses. Losses may be NaN or infinite, learning rates may not.
+  ///
+  /// Throws InvalidHistory when the columns differ in length, or a learning rate is negative or not
+  /// finite.
+  History(std::vector<double> lr_column, std::vector<double> loss_column)
+      : lr(std::move(lr_column)), loss(std::move(loss_column)), raw_loss(loss) {
+    if (lr.size() != loss.size()) {
+      throw InvalidHistory("History: " + std::to_string(lr.size()) + " learning rates but " +
+                           std::to_string(loss.size()) +
+                           " losses; give one loss for each learning rate");
+    }
+    for (std::size_t i = 0; i < lr.size(); ++i) {
+      if (!std::isfinite(lr[i]) || lr[i] < 0) {
+        throw InvalidHistory("History: learning rate " + std::to_string(i) + " is " +
+                             std::to_string(lr[i]) + "; it must be finite and not negative");
+      }
+    }
+  }
+
+  /// Number of iterations recorded.
+  std::size_t size() const noexcept { return lr.size(); }
+  bool empty() const noexcept { return lr.empty(); }
+
+  /// Learning rate of the first parameter group.
+  std::vector<double> lr;
+  /// Smoothed loss, \f$s_i = f l_i + (1-f) s_{i-1}\f$ with \f$f\f$ = `settings.smooth_f`.
+  std::vector<double> loss;
+  /// Loss as it was measured: of the training batches before the update or, with a validation
+  /// loader, the mean over its samples after the update.
+  std::vector<double> raw_loss;
+  /// Learning rate of every parameter group, `group_lr[group][iteration]`; empty where there is
+  /// only one group.
+  std::vector<std::vector<double>> group_lr;
+
+  StopReason stop_reason = StopReason::completed;
+  /// Duration of the test in seconds, snapshot and restore included.
+  double wall_seconds = 0;
+  /// What the test was asked to do; default values where the history was not recorded by a test.
+  RangeTestSettings settings;
+};
+
+}  // namespace lrfinder
