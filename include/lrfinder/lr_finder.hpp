@@ -1,0 +1,254 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <torch/torch.h>
+
+#include <lrfinder/curve/error.hpp>
+#include <lrfinder/curve/history.hpp>
+#include <lrfinder/curve/recorder.hpp>
+#include <lrfinder/curve/steepest.hpp>
+#include <lrfinder/curve/suggestion.hpp>
+#include <lrfinder/training/criterion.hpp>
+#include <lrfinder/training/learning_rates.hpp>
+#include <lrfinder/training/loader.hpp>
+#include <lrfinder/training/model.hpp>
+#include <lrfinder/training/options.hpp>
+#include <lrfinder/training/placement.hpp>
+#include <lrfinder/training/plan.hpp>
+#include <lrfinder/training/range_test.hpp>
+#include <lrfinder/training/saved_state.hpp>
+#include <lrfinder/training/step.hpp>
+#include <lrfinder/training/training_mode.hpp>
+#include <lrfinder/training/validation.hpp>
+
+namespace lrfinder {
+
+/// Finds the learning rate to train with, by a range test on the user's own model, optimizer,
+/// criterion and data.
+///
+///     lrfinder::LRFinder finder(model, optimizer, criterion);
+///     finder.range_test(*train_loader);
+///     double lr = finder.suggestion();
+///
+/// The range test borrows: when it ends, by returning or by an exception, model, optimizer and
+/// random state are bit for bit what they were.
+///
+/// - Model: a module holder (`torch::nn::Sequential`, what TORCH_MODULE makes), a `shared_ptr` to a
+///   module, an `AnyModule`, a TorchScript module, or a module by reference.
+/// - Optimizer: any `torch::optim::Optimizer`, by reference.
+/// - Criterion: a callable, a module holder, or a module by reference. It is called with
+///   `(output, target)` or, where it takes that instead, with `(model, batch)`, and returns the
+///   loss as a tensor of one element, averaged over the samples of the batch.
+///
+/// What is passed by reference has to outlive the finder.
+template <class Model, class Optimizer, class Criterion>
+class LRFinder {
+  static_assert(training::is_model<Model>,
+                "LRFinder: the model must be a module holder, a std::shared_ptr to a module, a "
+                "torch::nn::AnyModule, a torch::jit::Module, or a module by reference");
+  static_assert(std::is_base_of_v<torch::optim::Optimizer, Optimizer>,
+                "LRFinder: the optimizer must be a torch::optim::Optimizer by reference; "
+                "dereference a pointer to one");
+
+  using ModelArgument = std::conditional_t<training::is_module<Model>, Model&, Model>;
+  using CriterionArgument =
+      std::conditional_t<training::is_module<Criterion>, Criterion&, Criterion>;
+
+ public:
+  /// A finder that works where the model is: on the device of its first parameter.
+  ///
+  /// Throws InvalidOption when the model is empty.
+  LRFinder(ModelArgument model, Optimizer& optimizer, CriterionArgument criterion)
+      : model_(std::forward<ModelArgument>(model)),
+        optimizer_(&optimizer),
+        criterion_(std::forward<CriterionArgument>(criterion)) {
+    if (training::is_empty(this->model())) {
+      throw InvalidOption("LRFinder: the model is empty; construct it before the finder");
+    }
+  }
+
+  /// A finder that works on `device`: the model goes there for the test, and comes back.
+  LRFinder(ModelArgument model, Optimizer& optimizer, CriterionArgument criterion,
+           torch::Device device)
+      : LRFinder(std::forward<ModelArgument>(model), optimizer,
+                 std::forward<CriterionArgument>(criterion)) {
+    device_ = device;
+  }
+
+  /// Runs the range test and records the training loss, measured before each update.
+  ///
+  /// `train_loader`: anything that a range-based for loop walks and can walk again: a `torch::data`
+  /// loader, a vector of batches, a range of your own. A loader that runs out starts again. A batch
+  /// is a `torch::data::Example<>`, a pair or tuple, or a struct of two members: input, target.
+  ///
+  /// Returns the history, as history() does. Throws InvalidOption, EmptyLoader, InvalidStep or
+  /// SnapshotError, and what the user's code throws. After an exception everything is given back,
+  /// and history() holds what was recorded before it.
+  template <class TrainLoader>
+  const History& range_test(TrainLoader&& train_loader, const RangeTestOptions& options = {}) {
+    check_types<TrainLoader>();
+    RangeTestSettings settings = training::plan(options, *optimizer_);
+    borrow(settings, options, [&](torch::Device device, training::TrainingMode&, auto&& run) {
+      training::Walk train_batches(train_loader, "training loader");
+      train_batches.start();
+      training::Step step(model(), *optimizer_, criterion(), train_batches, device,
+                          settings.accumulation_steps);
+      return run(step,
+                 [](const torch::Tensor& training_loss) { return training_loss.item<double>(); });
+    });
+    return history_;
+  }
+
+  /// Runs the range test and records the loss on a validation loader, measured after each update.
+  ///
+  /// `val_loader`: as `train_loader`, walked once for every iteration. The loss is the mean over
+  /// the samples that it yields, in eval mode and without gradients; batches are weighted by
+  /// dimension 0 of their input.
+  template <class TrainLoader, class ValLoader,
+            class = std::enable_if_t<!std::is_convertible_v<ValLoader, const RangeTestOptions&>>>
+  const History& range_test(TrainLoader&& train_loader, ValLoader&& val_loader,
+                            const RangeTestOptions& options = {}) {
+    check_types<TrainLoader>();
+    check_types<ValLoader>();
+    RangeTestSettings settings = training::plan(options, *optimizer_);
+    settings.validation = true;
+    borrow(settings, options, [&](torch::Device device, training::TrainingMode& mode, auto&& run) {
+      training::Walk train_batches(train_loader, "training loader");
+      training::Walk val_batches(val_loader, "validation loader");
+      train_batches.start();
+      val_batches.start();
+      training::Step step(model(), *optimizer_, criterion(), train_batches, device,
+                          settings.accumulation_steps);
+      training::Validation validation(model(), criterion(), val_batches, mode, device);
+      return run(step, [&](const torch::Tensor&) { return validation(); });
+    });
+    return history_;
+  }
+
+  /// What the last range test recorded; empty before the first.
+  const History& history() const noexcept { return history_; }
+
+  /// The learning rate to train with, read off the last history by suggest::steepest().
+  ///
+  /// Throws NoSuggestion before a range test, and where the curve carries no answer.
+  Suggestion suggestion() const { return suggestion(suggest::steepest); }
+
+  /// The learning rate that a recipe of your choice reads off the last history: one from the
+  /// namespace lrfinder::suggest, or a callable of your own.
+  Suggestion suggestion(const Recipe& recipe) const {
+    if (history_.empty()) {
+      throw NoSuggestion(
+          history_.stop_reason == StopReason::non_finite_loss
+              ? "suggestion: the first loss of the range test was already not finite; look at the "
+                "data and the criterion, or lower start_lr"
+              : "suggestion: no iteration has been recorded; call range_test() first");
+    }
+    return recipe(history_);
+  }
+
+  /// Sets the suggested learning rate on the optimizer: on its first parameter group, and on the
+  /// others with the ratio that they had at that point of the test. Returns the suggestion.
+  Suggestion apply_suggestion() { return apply_suggestion(suggestion()); }
+
+  /// Sets a suggestion from history() on the optimizer, as above.
+  Suggestion apply_suggestion(Suggestion suggestion) {
+    std::vector<double> rates{suggestion.lr};
+    for (std::size_t group = 1; group < history_.group_lr.size(); ++group) {
+      rates.push_back(suggestion.lr * history_.group_lr[group].at(suggestion.index) /
+                      history_.lr.at(suggestion.index));
+    }
+    training::set_rates(*optimizer_, rates);
+    return suggestion;
+  }
+
+  /// Undoes a range test that ran with `restore(false)`: everything is as it was before it. Does
+  /// nothing when everything has been given back already, so that it can never undo training.
+  void reset() {
+    if (auto saved = std::exchange(saved_, nullptr)) saved->restore();
+  }
+
+ private:
+  template <class Loader>
+  static void check_types() {
+    static_assert(training::is_loader<std::remove_reference_t<Loader>>,
+                  "range_test: a loader must be something that a range-based for loop walks; "
+                  "dereference the pointer that torch::data::make_data_loader returns");
+    if constexpr (training::is_loader<std::remove_reference_t<Loader>>) {
+      using Batch = training::traits::batch_t<std::remove_reference_t<Loader>>;
+      static_assert(
+          training::is_criterion_for<Model, Criterion, Batch>,
+          "range_test: the criterion must be callable as criterion(output, target), where output "
+          "is what the model's forward() returns for the input of a batch, or as "
+          "criterion(model, batch), and return a torch::Tensor. A batch is a "
+          "torch::data::Example<>, a pair or tuple, or a struct of two members; other batches "
+          "need the form criterion(model, batch)");
+    }
+  }
+
+  // Saves everything, lets `body` run the test, and gives everything back.
+  template <class Body>
+  void borrow(const RangeTestSettings& settings, const RangeTestOptions& options, Body&& body) {
+    if (c10::InferenceMode::is_enabled()) {
+      throw InvalidOption(
+          "range_test: called under c10::InferenceMode, where nothing can be trained; end the "
+          "guard's scope before");
+    }
+    training::ModuleHandle model_handle(training::module_of(model()));
+    const training::Placement placement(model_handle, *optimizer_, device_);
+    std::vector<training::ModuleHandle> modules{model_handle};
+    if constexpr (training::is_model<Criterion>) {
+      modules.emplace_back(training::module_of(criterion()));
+    }
+    auto saved = std::make_unique<training::SavedState>(modules, *optimizer_, placement);
+    saved_ = nullptr;
+    Recorder recorder(settings);
+    try {
+      if (placement.moves) {
+        for (training::ModuleHandle& module : modules) module.to(placement.device);
+      }
+      training::TrainingMode& mode = saved->model_mode();
+      mode.train();
+      const StopReason reason = body(placement.device, mode, [&](auto& step, auto&& measure) {
+        return training::range_test(settings, *optimizer_, step, measure, options.on_iteration(),
+                                    recorder);
+      });
+      history_ = recorder.finish(reason);
+    } catch (...) {
+      history_ = recorder.finish(StopReason::failed);
+      saved->restore();
+      throw;
+    }
+    if (options.restore()) {
+      saved->restore();
+    } else {
+      saved_ = std::move(saved);
+    }
+  }
+
+  Model& model() { return model_; }
+  Criterion& criterion() { return criterion_; }
+
+  training::Kept<Model> model_;
+  Optimizer* optimizer_;
+  training::Kept<Criterion> criterion_;
+  std::optional<torch::Device> device_;
+  History history_;
+  std::unique_ptr<training::SavedState> saved_;
+};
+
+template <class Model, class Optimizer, class Criterion>
+LRFinder(Model&&, Optimizer&, Criterion&&)
+    -> LRFinder<std::decay_t<Model>, Optimizer, std::decay_t<Criterion>>;
+
+template <class Model, class Optimizer, class Criterion>
+LRFinder(Model&&, Optimizer&, Criterion&&, torch::Device)
+    -> LRFinder<std::decay_t<Model>, Optimizer, std::decay_t<Criterion>>;
+
+}  // namespace lrfinder

@@ -1,0 +1,158 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <torch/torch.h>
+
+/// @file
+/// What a batch is: how its input and its target are reached, and how it travels to a device.
+
+namespace lrfinder::training {
+
+namespace traits {
+
+template <class T, class = void>
+struct has_data_and_target : std::false_type {};
+template <class T>
+struct has_data_and_target<
+    T, std::void_t<decltype(std::declval<T&>().data), decltype(std::declval<T&>().target)>>
+    : std::true_type {};
+
+template <class T, class = void>
+struct is_tuple_like : std::false_type {};
+template <class T>
+struct is_tuple_like<T, std::void_t<decltype(std::tuple_size<T>::value)>>
+    : std::bool_constant<(std::tuple_size<T>::value >= 2)> {};
+
+// Converts to anything, to count how many values an aggregate can be made of.
+struct Anything {
+  template <class T>
+  operator T() const;  // NOLINT(google-explicit-constructor)
+};
+template <class T, class Values, class = void>
+struct is_made_of : std::false_type {};
+template <class T, class... Values>
+struct is_made_of<T, std::tuple<Values...>, std::void_t<decltype(T{Values{}...})>>
+    : std::true_type {};
+
+template <class T>
+inline constexpr bool is_struct_of_two =
+    std::is_aggregate_v<T> && !std::is_array_v<T> &&
+    is_made_of<T, std::tuple<Anything, Anything>>::value &&
+    !is_made_of<T, std::tuple<Anything, Anything, Anything>>::value;
+
+template <class T, class = void>
+struct has_to : std::false_type {};
+template <class T>
+struct has_to<T, std::void_t<decltype(T(std::declval<const T&>().to(torch::Device(torch::kCPU))))>>
+    : std::true_type {};
+
+template <class T, class = void>
+struct has_to_device : std::false_type {};
+template <class T>
+struct has_to_device<
+    T, std::void_t<decltype(T(to_device(std::declval<const T&>(), torch::Device(torch::kCPU))))>>
+    : std::true_type {};
+
+template <class T, template <class...> class Template>
+struct is_instance_of : std::false_type {};
+template <template <class...> class Template, class... Arguments>
+struct is_instance_of<Template<Arguments...>, Template> : std::true_type {};
+
+}  // namespace traits
+
+/// True for batches whose input and target are known: a struct with members `data` and `target`
+/// (`torch::data::Example<>`), a pair or tuple (the first two elements), a struct of two members.
+template <class Batch>
+inline constexpr bool is_batch =
+    traits::has_data_and_target<Batch>::value || traits::is_tuple_like<Batch>::value ||
+    traits::is_struct_of_two<Batch>;
+
+/// The input of a batch, which goes to the model.
+template <class Batch>
+const auto& input_of(const Batch& batch) {
+  if constexpr (traits::has_data_and_target<Batch>::value) {
+    return batch.data;
+  } else if constexpr (traits::is_tuple_like<Batch>::value) {
+    return std::get<0>(batch);
+  } else {
+    const auto& [input, target] = batch;
+    static_cast<void>(target);
+    return input;
+  }
+}
+
+/// The target of a batch, which goes to the criterion.
+template <class Batch>
+const auto& target_of(const Batch& batch) {
+  if constexpr (traits::has_data_and_target<Batch>::value) {
+    return batch.target;
+  } else if constexpr (traits::is_tuple_like<Batch>::value) {
+    return std::get<1>(batch);
+  } else {
+    const auto& [input, target] = batch;
+    static_cast<void>(input);
+    return target;
+  }
+}
+
+/// The same value with every tensor in it on `device`, without waiting for copies from pinned
+/// memory.
+///
+/// Reaches into `Example`s, pairs, tuples, vectors, maps, optionals and structs of two members. A
+/// type of your own says how it moves by a function `to_device(const T&, torch::Device) -> T` in
+/// its namespace or a member `to(torch::Device) -> T`; what is none of these stays as it is.
+template <class T>
+T on_device(const T& value, torch::Device device) {
+  if constexpr (std::is_same_v<T, torch::Tensor>) {
+    if (!value.defined() || value.device() == device) return value;
+    return value.to(value.options().device(device), /*non_blocking=*/true);
+  } else if constexpr (traits::has_to_device<T>::value) {
+    return to_device(value, device);
+  } else if constexpr (traits::has_to<T>::value) {
+    return value.to(device);
+  } else if constexpr (traits::has_data_and_target<T>::value) {
+    T moved = value;
+    moved.data = on_device(value.data, device);
+    moved.target = on_device(value.target, device);
+    return moved;
+  } else if constexpr (traits::is_instance_of<T, torch::data::Example>::value) {
+    return T(on_device(value.data, device));
+  } else if constexpr (traits::is_instance_of<T, std::pair>::value ||
+                       traits::is_instance_of<T, std::tuple>::value) {
+    return std::apply([&](const auto&... elements) { return T(on_device(elements, device)...); },
+                      value);
+  } else if constexpr (traits::is_instance_of<T, std::vector>::value) {
+    T moved;
+    for (const auto& element : value) moved.push_back(on_device(element, device));
+    return moved;
+  } else if constexpr (traits::is_instance_of<T, std::map>::value) {
+    T moved;
+    for (const auto& [key, element] : value) moved.emplace(key, on_device(element, device));
+    return moved;
+  } else if constexpr (traits::is_instance_of<T, std::optional>::value) {
+    return value ? T(on_device(*value, device)) : value;
+  } else if constexpr (traits::is_struct_of_two<T>) {
+    return T{on_device(input_of(value), device), on_device(target_of(value), device)};
+  } else {
+    return value;
+  }
+}
+
+/// Number of samples in a batch: dimension 0 of its input tensor.
+template <class Batch>
+std::int64_t batch_size(const Batch& batch) {
+  if constexpr (std::is_same_v<Batch, torch::Tensor>) {
+    return batch.dim() == 0 ? 1 : batch.size(0);
+  } else {
+    return batch_size(input_of(batch));
+  }
+}
+
+}  // namespace lrfinder::training
