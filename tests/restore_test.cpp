@@ -312,11 +312,11 @@ TEST_CASE("training after a range test of any kind is the training without it") 
       if (with_range_test) {
         LRFinder finder(trained.model, *trained.optimizer, faulty_criterion);
         const auto batches = class_batches(1 + static_cast<int>(seed % 5), 6, 4, 3, seed);
-        const auto test = [&](auto&& loader) {
+        const auto test = [&](auto&& train_loader) {
           if (validates) {
-            finder.range_test(loader, class_batches(2, 3, 4, 3, seed + 1), options);
+            finder.range_test(train_loader, class_batches(2, 3, 4, 3, seed + 1), options);
           } else {
-            finder.range_test(loader, options);
+            finder.range_test(train_loader, options);
           }
         };
         if (shuffles) {
