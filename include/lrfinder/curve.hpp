@@ -10,8 +10,10 @@
 
 #include <lrfinder/curve/divergence.hpp>
 #include <lrfinder/curve/error.hpp>
+#include <lrfinder/curve/gradient.hpp>
 #include <lrfinder/curve/history.hpp>
 #include <lrfinder/curve/iteration.hpp>
+#include <lrfinder/curve/recipes.hpp>
 #include <lrfinder/curve/recorder.hpp>
 #include <lrfinder/curve/schedule.hpp>
 #include <lrfinder/curve/settings.hpp>
