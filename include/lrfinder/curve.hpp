@@ -11,8 +11,10 @@
 #include <lrfinder/curve/divergence.hpp>
 #include <lrfinder/curve/error.hpp>
 #include <lrfinder/curve/history.hpp>
+#include <lrfinder/curve/history_csv.hpp>
 #include <lrfinder/curve/iteration.hpp>
 #include <lrfinder/curve/recorder.hpp>
+#include <lrfinder/curve/saved_history.hpp>
 #include <lrfinder/curve/schedule.hpp>
 #include <lrfinder/curve/settings.hpp>
 #include <lrfinder/curve/smoothing.hpp>
