@@ -13,9 +13,11 @@
 #include <lrfinder/curve/history.hpp>
 #include <lrfinder/curve/history_csv.hpp>
 #include <lrfinder/curve/iteration.hpp>
+#include <lrfinder/curve/progress.hpp>
 #include <lrfinder/curve/recorder.hpp>
 #include <lrfinder/curve/saved_history.hpp>
 #include <lrfinder/curve/schedule.hpp>
 #include <lrfinder/curve/settings.hpp>
 #include <lrfinder/curve/smoothing.hpp>
 #include <lrfinder/curve/suggestion.hpp>
+#include <lrfinder/curve/terminal.hpp>
