@@ -10,9 +10,14 @@
 
 #include <lrfinder/curve/divergence.hpp>
 #include <lrfinder/curve/error.hpp>
+#include <lrfinder/curve/gnuplot.hpp>
+#include <lrfinder/curve/gnuplot_script.hpp>
 #include <lrfinder/curve/history.hpp>
 #include <lrfinder/curve/history_csv.hpp>
 #include <lrfinder/curve/iteration.hpp>
+#include <lrfinder/curve/named_curve.hpp>
+#include <lrfinder/curve/plot.hpp>
+#include <lrfinder/curve/plot_options.hpp>
 #include <lrfinder/curve/progress.hpp>
 #include <lrfinder/curve/recorder.hpp>
 #include <lrfinder/curve/saved_history.hpp>
