@@ -55,7 +55,8 @@ TEST_CASE("the ending of the file says what is drawn") {
                                                 {"PNG", "\x89PNG"},
                                                 {"pdf", "%PDF-"},
                                                 {"html", "<!DOCTYPE html>"},
-                                                {"txt", "   "}}));
+                                                {"txt", "   "},
+                                                {"gp", "# Draw with"}}));
   const TemporaryDirectory directory;
   plot(histories::recorded({}), directory / ("lr." + ending));
   CHECK(contents(directory / ("lr." + ending)).substr(0, begin.size()) == begin);
@@ -65,7 +66,7 @@ TEST_CASE("the ending of the file says what is drawn") {
 TEST_CASE("a file with an ending that is not known is refused") {
   const std::string path = GENERATE("lr.gif", "lr", "", "dir.svg/lr", ".");
   CHECK_THROWS_WITH(plot(histories::recorded({}), path),
-                    contains("must end in .svg, .png, .pdf, .html or .txt"));
+                    contains("must end in .svg, .png, .pdf, .html, .txt or .gp"));
 }
 
 TEST_CASE("nothing a user names runs as a command") {

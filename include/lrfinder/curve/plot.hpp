@@ -49,6 +49,10 @@ inline std::string picture_file(const std::vector<NamedCurve>& curves, const std
     const std::string letters = drawn_as(PictureFormat::txt);
     return letters.substr(letters.front() == '\f' ? 1 : 0);
   }
+  if (ending == "gp") {
+    return "# Draw with: gnuplot FILE > picture.svg\n" +
+           gnuplot_script(curves, PictureFormat::svg, options);
+  }
   if (ending == "html") {
     const Picture picture = Composer(curves, options).compose();
     const Layout layout(picture, options.width(), options.height());
@@ -56,7 +60,7 @@ inline std::string picture_file(const std::vector<NamedCurve>& curves, const std
                      run_gnuplot(gnuplot_script(picture, layout, PictureFormat::svg)));
   }
   throw PlotError("plot: the file ends in \"" + ending +
-                  "\"; it must end in .svg, .png, .pdf, .html or .txt");
+                  "\"; it must end in .svg, .png, .pdf, .html, .txt or .gp");
 }
 
 inline void write_picture(const std::string& path, std::string_view contents) {
@@ -75,8 +79,8 @@ inline void write_picture(const std::string& path, std::string_view contents) {
 ///     plot({{"wd 0", h0}, {"wd 1e-4", h1}}, "weight_decay.svg");
 ///
 /// `path`: its ending says what is drawn: .svg, .png, .pdf, .html (shows the figures under the
-/// pointer; needs no network) or .txt. The file is complete or what it was before. Drawn by gnuplot
-/// 5.4 or newer, which has to be on PATH.
+/// pointer; needs no network), .txt, or .gp (see write_gnuplot). The file is complete or what it
+/// was before. Drawn by gnuplot 5.4 or newer, which has to be on PATH.
 ///
 /// Throws PlotError where the picture cannot be drawn or written, InvalidOption for options that
 /// make no sense, InvalidHistory where the columns of a history differ in length.
@@ -113,8 +117,7 @@ inline void plot(const History& history, std::ostream& out, const PlotOptions& o
 /// by hand: `gnuplot FILE > picture.svg`. gnuplot need not be installed here.
 inline void write_gnuplot(const std::vector<NamedCurve>& curves, const std::string& path,
                           const PlotOptions& options = {}) {
-  detail::write_picture(path, "# Draw with: gnuplot FILE > picture.svg\n" +
-                                  gnuplot_script(curves, PictureFormat::svg, options));
+  detail::write_picture(path, detail::picture_file(curves, "gp", options));
 }
 
 /// Leaves the script that draws one curve, data included.

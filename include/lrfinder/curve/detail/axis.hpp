@@ -63,9 +63,10 @@ inline std::vector<Tick> even_ticks(Range range, int count) {
   const int decimals = std::max(0, static_cast<int>(-std::floor(std::log10(step) + 1e-9)));
   const bool scientific = largest >= 1e5 || decimals > 5;
   std::vector<Tick> ticks;
-  for (double i = std::ceil(range.low / step); i * step <= range.high; ++i) {
+  for (int i = 0; i <= 2 * count; ++i) {
     char digits[64];
-    const double value = i * step + 0.0;
+    const double value = (std::ceil(range.low / step) + i) * step + 0.0;
+    if (!(value <= range.high)) break;
     std::string label =
         scientific ? rounded(value, 4)
                    : std::string(digits, std::to_chars(digits, digits + sizeof(digits), value,

@@ -76,8 +76,8 @@ inline std::string axis_commands(const std::string& name, const Axis& axis, bool
 
 /// Something to plot that is a single point.
 inline std::string point(double x, double y) {
-  return "'+' using (" + to_text(x) + "):(" + (std::isfinite(y) ? to_text(y) : "NaN") +
-         ") every ::::0 with points";
+  const auto number = [](double value) { return std::isfinite(value) ? to_text(value) : "NaN"; };
+  return "'+' using (" + number(x) + "):(" + number(y) + ") every ::::0 with points";
 }
 
 /// Something to plot that is defined and cannot be seen. Without it a curve of which nothing can be
