@@ -234,3 +234,19 @@ TEST_CASE("options and curves that cannot be drawn are refused with what to do")
   CHECK_THROWS_AS(gnuplot_script({{"", history, {1}, {2}}}, PictureFormat::svg),
                   lrfinder::InvalidHistory);
 }
+
+TEST_CASE("losses that were not smoothed are drawn once") {
+  const std::string text = script(History({1, 2, 3}, {3, 2, 1}));
+  CHECK_THAT(text, contains("title 'loss'"));
+  CHECK_FALSE(contains("raw loss'").match(text));
+}
+
+TEST_CASE("a curve recorded far beyond divergence keeps its axis") {
+  histories::Shape shape;
+  shape.diverge_th = 1e12;
+  History history = histories::recorded(shape);
+  history.settings.diverge_th = 5;
+  const auto [low, high] = range(script(history), "x");
+  CHECK(high == Approx(10));
+  CHECK(low == Approx(1e-7));
+}

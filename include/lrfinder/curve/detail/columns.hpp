@@ -62,8 +62,8 @@ inline double quantile(Column values, double share) {
   return values[static_cast<std::size_t>(rank)];
 }
 
-/// The losses worth looking at: from the plateau at the start, with its noise, down to the minimum,
-/// and of what comes after it a third as much again.
+/// The losses worth looking at: from the plateau at the start, with its noise but for outliers,
+/// down to the minimum, and of what comes after it a third as much again.
 inline Range range_of_descent(const Column& loss, const Column& raw_loss) {
   const Column all = finite_values(loss, loss.size());
   if (all.empty()) return {0, 1};
@@ -74,7 +74,7 @@ inline Range range_of_descent(const Column& loss, const Column& raw_loss) {
   double high = *std::max_element(left.begin(), left.end());
   const Column noise = finite_values(raw_loss, minimum + 1);
   if (!noise.empty()) {
-    low = std::min(low, quantile(noise, 0.02));
+    low = std::min(low, *std::min_element(noise.begin(), noise.end()));
     high = std::max(high, quantile(noise, 0.98));
   }
   // A curve that does not descend is shown as flat as it is, or climbing.

@@ -111,9 +111,11 @@ class Composer {
 
   void draw(const NamedCurve& curve) {
     const History& history = curve.history;
+    const bool smoothed = history.raw_loss != history.loss;
     picture_.curves.push_back({curve.name, kept(history.lr), kept(history.loss),
-                               kept(history.raw_loss), kept(change_per_iteration(history.loss)),
-                               kept(curve.lower), kept(curve.upper), kept(metric(history))});
+                               smoothed ? kept(history.raw_loss) : Column(),
+                               kept(change_per_iteration(history.loss)), kept(curve.lower),
+                               kept(curve.upper), kept(metric(history))});
   }
 
   /// Where a curve leaves for good: by the threshold of its test, or by the usual one where it was
@@ -140,6 +142,12 @@ class Composer {
     return range;
   }
 
+  /// Whether the region of divergence is too narrow to be seen.
+  bool wants_room(double low, double high) const {
+    return picture_.diverged_from &&
+           Axis{{low, high}, log_lr_, {}}.fraction(*picture_.diverged_from) > 0.94;
+  }
+
   void place_lr_axis() {
     Column all;
     for (const auto& curve : picture_.curves)
@@ -148,10 +156,10 @@ class Composer {
     if (low > high) low = high = 1;
     if (log_lr_) {
       if (low == high) low /= 3, high *= 3;
-      if (picture_.diverged_from) high *= std::pow(high / low, 0.06);
+      if (wants_room(low, high)) high *= std::pow(high / low, 0.06);
     } else {
       if (low == high) low -= 0.5 * std::fabs(low) + 1e-12, high += 0.5 * std::fabs(high) + 1e-12;
-      if (picture_.diverged_from) high += 0.06 * (high - low);
+      if (wants_room(low, high)) high += 0.06 * (high - low);
     }
     if (options_.lr_range()) std::tie(low, high) = *options_.lr_range();
     if (log_lr_ && low <= 0) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <utility>
@@ -87,7 +88,7 @@ class GraphicScript {
            ",graph 0 to graph 1,1 behind fc rgb '#EDEDED' fs solid noborder");
       const double left = picture_.lr.fraction(*picture_.diverged_from);
       if (in_words) {
-        line("set label 'diverged' at graph " + to_text((left + 1) / 2) +
+        line("set label 'diverged' at graph " + to_text(std::min((left + 1) / 2, left + 0.025)) +
              ",0.97 right rotate by 90 textcolor rgb '#707070'");
       }
     }
@@ -149,7 +150,7 @@ class GraphicScript {
     }
     for (std::size_t i = 0; i < picture_.curves.size(); ++i) {
       const DrawnCurve& curve = picture_.curves[i];
-      if (picture_.single() && !curve.raw_loss.empty() && !curve.has_band()) {
+      if (picture_.shows_raw_loss()) {
         const std::string look = " with points pt 7 lc rgb '#9CCBEA'";
         add(block(i) + " using 1:3" + look + point_size(curve.lr.size() > 300 ? 0.3 : 0.45) +
             " notitle");

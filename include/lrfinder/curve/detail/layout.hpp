@@ -28,7 +28,8 @@ inline std::string legend_of(const Mark& mark) {
 /// What the legend says of a curve; among several, with the learning rates suggested on it.
 inline std::string legend_of(const Picture& picture, std::size_t curve) {
   const std::string& name = picture.curves[curve].name;
-  if (picture.single()) return name.empty() ? "smoothed loss" : shortened(name, 40);
+  if (picture.single() && !name.empty()) return shortened(name, 40);
+  if (picture.single()) return picture.shows_raw_loss() ? "smoothed loss" : "loss";
   std::string text = shortened(name, 40);
   const char* separator = text.empty() ? "lr " : ": lr ";
   for (const Mark& mark : picture.marks) {
@@ -77,8 +78,8 @@ struct Layout {
     for (std::size_t i = 0; i < picture.curves.size(); ++i) {
       entries.push_back(legend_of(picture, i));
     }
+    if (picture.shows_raw_loss()) entries.emplace_back("raw loss");
     if (picture.single()) {
-      entries.emplace_back("raw loss");
       for (const Mark& mark : picture.marks) entries.push_back(legend_of(mark));
     } else {
       for (const auto& recipe : recipes_of(picture)) entries.push_back(recipe.second);

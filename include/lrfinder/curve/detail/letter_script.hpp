@@ -21,7 +21,7 @@ inline std::string letter_script(const Picture& picture, int columns, int rows) 
   script += "set key below horizontal\nset tics scale 0.5\nset xlabel 'learning rate'\n" +
             axis_commands("x", picture.lr, true) + axis_commands("y", picture.loss, true) + "plot ";
   for (std::size_t i = 0; i < picture.curves.size(); ++i) {
-    if (picture.single() && !picture.curves[i].has_band()) {
+    if (picture.shows_raw_loss()) {
       script += block(i) + " using 1:3 with points pt '.' title 'raw loss', ";
     }
     script += block(i) + " using 1:2 with points pt '" + "*o#x+%="[i % 7] + "' title " +

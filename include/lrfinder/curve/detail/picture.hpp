@@ -44,6 +44,9 @@ struct Picture {
   /// A picture of one curve shows its raw losses and where it diverges; of several, only the
   /// curves.
   bool single() const { return curves.size() == 1; }
+  bool shows_raw_loss() const {
+    return single() && !curves[0].raw_loss.empty() && !curves[0].has_band();
+  }
 };
 
 }  // namespace lrfinder::detail
