@@ -111,3 +111,10 @@ TEST_CASE("saving keeps the permissions of the file it replaces") {
   histories::recorded({}).save(path);
   CHECK(std::filesystem::status(path).permissions() == std::filesystem::perms::owner_all);
 }
+
+TEST_CASE("a name as long as names can be is no obstacle") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / (std::string(251, 'x') + ".csv");
+  History({1, 2}, {2, 1}).save(path);
+  CHECK(History::load(path).size() == 2);
+}

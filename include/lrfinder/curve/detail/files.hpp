@@ -54,7 +54,8 @@ class Replacement {
  public:
   explicit Replacement(std::string path) : path_(std::move(path)) {
     for (int attempt = 0; !file_; ++attempt) {
-      name_ = path_ + "." + std::to_string(::getpid()) + "-" + std::to_string(attempt) + ".part";
+      name_ = path_.substr(0, path_.find_last_of('/') + 1) + ".lrfinder-" +
+              std::to_string(::getpid()) + "-" + std::to_string(attempt) + ".part";
       file_.reset(std::fopen(name_.c_str(), "wbx"));
       if (!file_ && (errno != EEXIST || attempt == 100)) throw system_failure();
     }

@@ -163,10 +163,10 @@ class GraphicScript {
       add(point(mark.lr, mark.loss) + look_of(mark) +
           (picture_.single() ? " title " + gnuplot_string(legend_of(mark)) : " notitle"));
     }
-    for (const auto& [index, recipe] : recipes_of(picture_)) {
+    for (const Mark& mark : one_mark_per_recipe(picture_)) {
       if (picture_.single()) break;
-      add("NaN with points lc rgb '#303030'" + point_size(1.1) + shape(index) + " title " +
-          gnuplot_string(recipe));
+      add("NaN with points lc rgb '#303030'" + point_size(1.1) + shape(mark.recipe_index) +
+          " title " + gnuplot_string(shortened(mark.recipe, 30)));
     }
     if (picture_.show_lr) {
       add("NaN with lines dt 2 lc rgb '#404040'" + width(1.2) + " title " +

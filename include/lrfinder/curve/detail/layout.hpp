@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -38,11 +37,14 @@ inline std::string legend_of(const Picture& picture, std::size_t curve) {
   return text;
 }
 
-/// The recipes in a picture, each with the place at which it was asked for.
-inline std::map<std::size_t, std::string> recipes_of(const Picture& picture) {
-  std::map<std::size_t, std::string> recipes;
-  for (const Mark& mark : picture.marks) recipes.emplace(mark.recipe_index, mark.recipe);
-  return recipes;
+/// The first mark of each recipe.
+inline std::vector<Mark> one_mark_per_recipe(const Picture& picture) {
+  std::vector<Mark> firsts;
+  for (const Mark& mark : picture.marks) {
+    const auto same = [&](const Mark& other) { return other.recipe_index == mark.recipe_index; };
+    if (std::none_of(firsts.begin(), firsts.end(), same)) firsts.push_back(mark);
+  }
+  return firsts;
 }
 
 /// Where everything stands in a picture. Lengths are in units, of which the picture is 800 wide.
@@ -82,7 +84,9 @@ struct Layout {
     if (picture.single()) {
       for (const Mark& mark : picture.marks) entries.push_back(legend_of(mark));
     } else {
-      for (const auto& recipe : recipes_of(picture)) entries.push_back(recipe.second);
+      for (const Mark& mark : one_mark_per_recipe(picture)) {
+        entries.push_back(shortened(mark.recipe, 30));
+      }
     }
     if (picture.show_lr) entries.push_back("lr " + rounded(*picture.show_lr));
     std::size_t longest = 0;
