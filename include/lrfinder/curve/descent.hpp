@@ -39,6 +39,7 @@ class Descent {
 
   /// All learning rates are given as \f$\log_{10} lr\f$.
   double first() const noexcept { return log_lr_.front(); }
+  double last() const noexcept { return log_lr_.back(); }
   /// Where the first 5 % of the descent are done.
   double onset() const noexcept { return at_share(0.05); }
   /// Where the smoothed loss falls fastest, per decade of the learning rate.
