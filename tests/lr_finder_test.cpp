@@ -1,6 +1,7 @@
 #include <catch2.hpp>
 #include <cmath>
 #include <everything.hpp>
+#include <filesystem>
 #include <limits>
 #include <training.hpp>
 
@@ -409,6 +410,48 @@ TEST_CASE("an empty finder has no suggestion") {
   CHECK_THROWS_WITH(finder.suggestion(), contains("call range_test() first"));
   CHECK_THROWS_AS(finder.apply_suggestion(), lrfinder::NoSuggestion);
   CHECK_NOTHROW(finder.reset());
+}
+
+TEST_CASE("suggestion takes any recipe, or a callable of the user's own") {
+  torch::manual_seed(2);
+  torch::nn::Linear model(4, 3);
+  torch::optim::SGD optimizer(model->parameters(), 1e-4);
+  LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+  auto batches = class_batches(1, 60, 4, 3);
+  batches[0].target = batches[0].data.argmax(1).clamp_max(2);
+  finder.range_test(batches, RangeTestOptions().end_lr(100));
+  namespace suggest = lrfinder::suggest;
+  const double lr = finder.suggestion();
+  CHECK(lr == suggest::steepest(finder.history()).lr);
+  CHECK(finder.suggestion(suggest::gradient_argmin).recipe == "gradient_argmin");
+  CHECK(finder.suggestion(suggest::lightning).recipe == "lightning");
+  for (const auto& recipe :
+       {suggest::ignite, suggest::valley, suggest::slide, suggest::minimum, suggest::steep}) {
+    CHECK(finder.suggestion(recipe).lr == recipe(finder.history()).lr);
+  }
+  CHECK(finder
+            .suggestion([](const History& history) {
+              return lrfinder::Suggestion{history.lr[3], 3, history.loss[3], "fourth", ""};
+            })
+            .lr == finder.history().lr[3]);
+}
+
+TEST_CASE("a finder draws its last history") {
+  torch::nn::Linear model(4, 3);
+  torch::optim::SGD optimizer(model->parameters(), 1e-4);
+  LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+  std::ostringstream letters;
+  CHECK_THROWS_WITH(finder.plot(letters), contains("call range_test() first"));
+  finder.range_test(class_batches(3, 20, 4, 3), RangeTestOptions().end_lr(100));
+  finder.plot(letters, lrfinder::PlotOptions().text_size(60, 20));
+  CHECK(letters.str().size() > 500);
+  const auto path = std::filesystem::temp_directory_path() / "lr_finder_test.svg";
+  finder.plot(path);
+  std::ifstream file(path);
+  std::string start(5, ' ');
+  file.read(start.data(), 5);
+  CHECK(start == "<?xml");
+  std::filesystem::remove(path);
 }
 
 TEST_CASE("wrong use is reported before anything is touched") {

@@ -53,7 +53,7 @@ TEST_CASE(
   CHECK(smoothed[1] == Approx((0.98 * 1 + 3) / 1.98));
 }
 
-TEST_CASE("a smoothing factor out of [0, 1) is refused") {
+TEST_CASE("a negative smoothing factor and one of 1 or more are refused") {
   const double smooth_f = GENERATE(-0.1, 1.0, 2.0, std::numeric_limits<double>::quiet_NaN());
   CHECK_THROWS_AS(ExponentialSmoothing(smooth_f), InvalidOption);
   CHECK_THROWS_AS(BiasCorrectedSmoothing(smooth_f), InvalidOption);

@@ -99,7 +99,7 @@ TEST_CASE("steepest says why to take care") {
   MadeUpCurve curve;
   SECTION("the range ends in the descent") {
     curve.end_lr = 2e-2;
-    CHECK_THAT(steepest(curve.history()).caveat, contains("raise end_lr"));
+    CHECK_THAT(steepest(curve.history()).caveat, contains("still falling at end_lr"));
   }
   SECTION("the loss is noisy") {
     curve.noise = 1;
@@ -135,6 +135,18 @@ TEST_CASE("steepest refuses a curve that cannot carry an answer, and says what t
       }));
   CHECK_THROWS_AS(steepest(History(lr, loss)), NoSuggestion);
   CHECK_THROWS_WITH(steepest(History(lr, loss)), contains(remedy));
+}
+
+TEST_CASE("steepest stays by the descent where the loss is level ever after") {
+  std::vector<double> lr, loss;
+  for (int i = 0; i < 100; ++i) {
+    lr.push_back(scheduled_lr(Schedule::exponential, 1e-7, 10, i, 100));
+    loss.push_back(1 / (1 + std::exp(5 * std::log10(lr.back() / 1e-4))));
+  }
+  const auto suggestion = steepest(History(lr, loss));
+  CHECK(suggestion.lr > 1e-4);
+  CHECK(suggestion.lr < 1e-3);
+  CHECK_THAT(suggestion.caveat, contains("did not rise again"));
 }
 
 TEST_CASE("a level curve is refused however its losses round") {

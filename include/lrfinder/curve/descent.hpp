@@ -21,8 +21,8 @@ namespace lrfinder {
 /// The losses are smoothed without lag by a kernel of 0.27 decades (KernelSmoothing). Two
 /// things keep what comes after a divergence out of what came before: nothing right of the lowest
 /// smoothed loss is looked at, and a loss counts for at most four times the range of the losses up
-/// to the smallest one; one that is not finite counts for just that. Every figure is
-/// unchanged, or scales, when the loss is scaled or shifted.
+/// to the smallest one (twice would do); one that is not finite counts for just that. Every
+/// figure is unchanged, or scales, when the loss is scaled or shifted.
 class Descent {
  public:
   /// Reads `history.raw_loss`. `reader` is who asks, for the messages.
@@ -39,6 +39,7 @@ class Descent {
 
   /// All learning rates are given as \f$\log_{10} lr\f$.
   double first() const noexcept { return log_lr_.front(); }
+  double last() const noexcept { return log_lr_.back(); }
   /// Where the first 5 % of the descent are done.
   double onset() const noexcept { return at_share(0.05); }
   /// Where the smoothed loss falls fastest, per decade of the learning rate.

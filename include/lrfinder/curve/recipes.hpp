@@ -87,16 +87,20 @@ inline std::vector<std::size_t> decreasing_lengths(const std::vector<double>& va
 /// pytorch-lr-finder's `plot(suggest_lr=True)`: the textbook recipe.
 ///
 /// `skip_start`, `skip_end`: iterations left out at either end (pytorch-lr-finder plots with 10
-/// and 5). Throws NoSuggestion where fewer than two are left. O(n).
-inline Suggestion gradient_argmin(const History& history, std::size_t skip_start = 0,
-                                  std::size_t skip_end = 0) {
-  detail::require_points("gradient_argmin", history.size(), skip_start + skip_end + 2,
-                         "raise num_iter or skip less");
-  const std::vector<double> losses(history.loss.begin() + static_cast<std::ptrdiff_t>(skip_start),
-                                   history.loss.end() - static_cast<std::ptrdiff_t>(skip_end));
-  return detail::suggestion_at(history, "gradient_argmin",
-                               skip_start + argmin(index_gradient(losses)));
-}
+/// and 5). Throws NoSuggestion where fewer than two are left. A function object, so that it serves
+/// as a Recipe with its defaults. O(n).
+struct GradientArgmin {
+  Suggestion operator()(const History& history, std::size_t skip_start = 0,
+                        std::size_t skip_end = 0) const {
+    detail::require_points("gradient_argmin", history.size(), skip_start + skip_end + 2,
+                           "raise num_iter or skip less");
+    const std::vector<double> losses(history.loss.begin() + static_cast<std::ptrdiff_t>(skip_start),
+                                     history.loss.end() - static_cast<std::ptrdiff_t>(skip_end));
+    return detail::suggestion_at(history, "gradient_argmin",
+                                 skip_start + argmin(index_gradient(losses)));
+  }
+};
+inline constexpr GradientArgmin gradient_argmin{};
 
 /// The learning rate at the argmin of the derivative of the loss with respect to the learning
 /// rate, the losses in single precision, as PyTorch Lightning's `suggestion()` since version 2.5.3.
@@ -104,26 +108,29 @@ inline Suggestion gradient_argmin(const History& history, std::size_t skip_start
 ///
 /// `skip_begin`, `skip_end`: iterations left out at either end; as in Lightning, a `skip_end` of 0
 /// leaves none. Losses that are not finite are left out too. Throws NoSuggestion where fewer than
-/// two are left. O(n).
-inline Suggestion lightning(const History& history, std::size_t skip_begin = 10,
-                            std::size_t skip_end = 1) {
-  std::vector<double> lr;
-  std::vector<float> losses;
-  std::vector<std::size_t> index;
-  const std::size_t end = history.size() - std::min(skip_end, history.size());
-  for (std::size_t i = skip_begin; skip_end > 0 && i < end; ++i) {
-    const auto loss = static_cast<float>(history.loss[i]);
-    if (!std::isfinite(loss)) continue;
-    lr.push_back(history.lr[i]);
-    losses.push_back(loss);
-    index.push_back(i);
+/// two are left. A function object, as gradient_argmin. O(n).
+struct Lightning {
+  Suggestion operator()(const History& history, std::size_t skip_begin = 10,
+                        std::size_t skip_end = 1) const {
+    std::vector<double> lr;
+    std::vector<float> losses;
+    std::vector<std::size_t> index;
+    const std::size_t end = history.size() - std::min(skip_end, history.size());
+    for (std::size_t i = skip_begin; skip_end > 0 && i < end; ++i) {
+      const auto loss = static_cast<float>(history.loss[i]);
+      if (!std::isfinite(loss)) continue;
+      lr.push_back(history.lr[i]);
+      losses.push_back(loss);
+      index.push_back(i);
+    }
+    detail::require_points("lightning", losses.size(), 2, "raise num_iter or skip less");
+    Suggestion suggestion =
+        detail::suggestion_at(history, "lightning", index[argmin(uneven_gradient(losses, lr))]);
+    suggestion.caveat.clear();  // losses that are not finite were left out
+    return suggestion;
   }
-  detail::require_points("lightning", losses.size(), 2, "raise num_iter or skip less");
-  Suggestion suggestion =
-      detail::suggestion_at(history, "lightning", index[argmin(uneven_gradient(losses, lr))]);
-  suggestion.caveat.clear();  // losses that are not finite were left out
-  return suggestion;
-}
+};
+inline constexpr Lightning lightning{};
 
 /// The learning rate at the argmin of the central difference, rounded to single precision, up to
 /// the smallest loss, as Ignite's `FastaiLRFinder.lr_suggestion()`.
