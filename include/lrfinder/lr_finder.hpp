@@ -69,7 +69,7 @@ class LRFinder {
       : model_(std::forward<ModelArgument>(model)),
         optimizer_(&optimizer),
         criterion_(std::forward<CriterionArgument>(criterion)) {
-    if (training::is_empty(this->model())) {
+    if (training::is_empty(static_cast<Model&>(model_))) {
       throw InvalidOption("LRFinder: the model is empty; construct it before the finder");
     }
   }
@@ -94,11 +94,13 @@ class LRFinder {
   template <class TrainLoader>
   const History& range_test(TrainLoader&& train_loader, const RangeTestOptions& options = {}) {
     check_types<TrainLoader>();
+    Model& model = model_;
+    Criterion& criterion = criterion_;
     RangeTestSettings settings = training::plan(options, *optimizer_);
     borrow(settings, options, [&](torch::Device device, training::TrainingMode&, auto&& run) {
       training::Walk train_batches(train_loader, "training loader");
       train_batches.start();
-      training::Step step(model(), *optimizer_, criterion(), train_batches, device,
+      training::Step step(model, *optimizer_, criterion, train_batches, device,
                           settings.accumulation_steps);
       return run(step,
                  [](const torch::Tensor& training_loss) { return training_loss.item<double>(); });
@@ -117,6 +119,9 @@ class LRFinder {
                             const RangeTestOptions& options = {}) {
     check_types<TrainLoader>();
     check_types<ValLoader>();
+    training::require_two_walks(train_loader, val_loader);
+    Model& model = model_;
+    Criterion& criterion = criterion_;
     RangeTestSettings settings = training::plan(options, *optimizer_);
     settings.validation = true;
     borrow(settings, options, [&](torch::Device device, training::TrainingMode& mode, auto&& run) {
@@ -124,9 +129,9 @@ class LRFinder {
       training::Walk val_batches(val_loader, "validation loader");
       train_batches.start();
       val_batches.start();
-      training::Step step(model(), *optimizer_, criterion(), train_batches, device,
+      training::Step step(model, *optimizer_, criterion, train_batches, device,
                           settings.accumulation_steps);
-      training::Validation validation(model(), criterion(), val_batches, mode, device);
+      training::Validation validation(model, criterion, val_batches, mode, device);
       return run(step, [&](const torch::Tensor&) { return validation(); });
     });
     return history_;
@@ -200,11 +205,13 @@ class LRFinder {
           "range_test: called under c10::InferenceMode, where nothing can be trained; end the "
           "guard's scope before");
     }
-    training::ModuleHandle model_handle(training::module_of(model()));
+    Model& model = model_;
+    const training::ModuleHandle model_handle(training::module_of(model));
     const training::Placement placement(model_handle, *optimizer_, device_);
     std::vector<training::ModuleHandle> modules{model_handle};
     if constexpr (training::is_model<Criterion>) {
-      modules.emplace_back(training::module_of(criterion()));
+      Criterion& criterion = criterion_;
+      modules.emplace_back(training::module_of(criterion));
     }
     auto saved = std::make_unique<training::SavedState>(modules, *optimizer_, placement);
     saved_ = nullptr;
@@ -231,9 +238,6 @@ class LRFinder {
       saved_ = std::move(saved);
     }
   }
-
-  Model& model() { return model_; }
-  Criterion& criterion() { return criterion_; }
 
   training::Kept<Model> model_;
   Optimizer* optimizer_;

@@ -60,6 +60,12 @@ struct has_to_device<
     T, std::void_t<decltype(T(to_device(std::declval<const T&>(), torch::Device(torch::kCPU))))>>
     : std::true_type {};
 
+template <class T, class = void>
+struct has_batch_size : std::false_type {};
+template <class T>
+struct has_batch_size<T, std::void_t<decltype(std::int64_t(batch_size(std::declval<const T&>())))>>
+    : std::true_type {};
+
 template <class T, template <class...> class Template>
 struct is_instance_of : std::false_type {};
 template <template <class...> class Template, class... Arguments>
@@ -75,7 +81,7 @@ inline constexpr bool is_batch =
     traits::is_struct_of_two<Batch>;
 
 /// The input of a batch, which goes to the model.
-template <class Batch>
+template <class Batch, class = std::enable_if_t<is_batch<Batch>>>
 const auto& input_of(const Batch& batch) {
   if constexpr (traits::has_data_and_target<Batch>::value) {
     return batch.data;
@@ -89,7 +95,7 @@ const auto& input_of(const Batch& batch) {
 }
 
 /// The target of a batch, which goes to the criterion.
-template <class Batch>
+template <class Batch, class = std::enable_if_t<is_batch<Batch>>>
 const auto& target_of(const Batch& batch) {
   if constexpr (traits::has_data_and_target<Batch>::value) {
     return batch.target;
@@ -145,13 +151,30 @@ T on_device(const T& value, torch::Device device) {
   }
 }
 
-/// Number of samples in a batch: dimension 0 of its input tensor.
-template <class Batch>
-std::int64_t batch_size(const Batch& batch) {
-  if constexpr (std::is_same_v<Batch, torch::Tensor>) {
-    return batch.dim() == 0 ? 1 : batch.size(0);
+/// Number of samples in a batch: dimension 0 of its first tensor, or the length of a vector of
+/// `Example`s.
+///
+/// A type of your own says how many it holds by a function `batch_size(const T&)` in its namespace;
+/// one that says nothing counts as one sample, so that all batches weigh the same.
+template <class T>
+std::int64_t samples_in(const T& value) {
+  if constexpr (std::is_same_v<T, torch::Tensor>) {
+    return value.dim() == 0 ? 1 : value.size(0);
+  } else if constexpr (traits::has_batch_size<T>::value) {
+    return batch_size(value);
+  } else if constexpr (traits::is_instance_of<T, torch::data::Example>::value) {
+    return samples_in(value.data);
+  } else if constexpr (is_batch<T>) {
+    return samples_in(input_of(value));
+  } else if constexpr (traits::is_instance_of<T, std::vector>::value) {
+    if (value.empty()) return 0;
+    constexpr bool of_samples =
+        traits::is_instance_of<typename T::value_type, torch::data::Example>::value;
+    return of_samples ? static_cast<std::int64_t>(value.size()) : samples_in(value.front());
+  } else if constexpr (traits::is_instance_of<T, std::map>::value) {
+    return value.empty() ? 0 : samples_in(value.begin()->second);
   } else {
-    return batch_size(input_of(batch));
+    return 1;
   }
 }
 

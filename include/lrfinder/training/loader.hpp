@@ -1,6 +1,7 @@
 #pragma once
 
 #include <iterator>
+#include <memory>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -29,11 +30,32 @@ template <class Loader>
 struct is_loader<Loader, std::void_t<iterator_t<Loader>, sentinel_t<Loader>, batch_t<Loader>>>
     : std::true_type {};
 
+template <class Iterator, class = void>
+struct is_single_pass : std::false_type {};
+template <class Iterator>
+struct is_single_pass<Iterator,
+                      std::void_t<typename std::iterator_traits<Iterator>::iterator_category>>
+    : std::is_same<typename std::iterator_traits<Iterator>::iterator_category,
+                   std::input_iterator_tag> {};
+
 }  // namespace traits
 
 /// True for anything that a range-based for loop walks.
 template <class Loader>
 inline constexpr bool is_loader = traits::is_loader<Loader>::value;
+
+/// Throws InvalidOption when two walks at a time are wanted of one loader that can do only one.
+template <class Train, class Val>
+void require_two_walks(Train& train_loader, Val& val_loader) {
+  if constexpr (std::is_same_v<Train, Val> &&
+                traits::is_single_pass<traits::iterator_t<Train>>::value) {
+    if (std::addressof(train_loader) == std::addressof(val_loader)) {
+      throw InvalidOption(
+          "range_test: the training loader and the validation loader are one and the same, which "
+          "can be walked only once at a time; make a second loader for validation");
+    }
+  }
+}
 
 /// Walks a loader on the calling thread.
 ///

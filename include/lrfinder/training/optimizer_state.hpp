@@ -96,8 +96,9 @@ void unarchive(const std::string& bytes, std::optional<torch::Device> device, Re
 /// The state and the options of an optimizer as they were.
 ///
 /// The optimizer's own state objects are set aside, and clones work in their place during the test.
-/// The tensors of LibTorch's own states are shared by the clones, so that they are saved like any
-/// other tensor; the states of users' optimizers are cloned through their serialization.
+/// Clones share their tensors with the originals. Those in LibTorch's own states are saved like any
+/// other tensor; the states of users' optimizers are written, and read back, by their
+/// serialization, which gives them their values but in new storages.
 class SavedOptimizer {
  public:
   /// Saves the optimizer, and its tensors into `tensors`. Changes nothing yet.
@@ -141,6 +142,9 @@ class SavedOptimizer {
       unarchive(archive_, {}, [&](auto& archive) { optimizer_->load(archive); });
     }
     optimizer_->state() = std::move(other_state_);
+    for (auto& [state, bytes] : archived_states_) {
+      unarchive(bytes, {}, [state = state](auto& archive) { state->serialize(archive); });
+    }
     auto& groups = optimizer_->param_groups();
     for (std::size_t i = 0; i < restore_options_.size() && i < groups.size(); ++i) {
       restore_options_[i](groups[i].options());
@@ -173,8 +177,8 @@ class SavedOptimizer {
     return true;
   }
 
-  std::unique_ptr<torch::optim::OptimizerParamState> clone(
-      const torch::optim::OptimizerParamState& state, SavedTensors& tensors) {
+  std::unique_ptr<torch::optim::OptimizerParamState> clone(torch::optim::OptimizerParamState& state,
+                                                           SavedTensors& tensors) {
     auto copy = state.clone();
     const bool is_known = each_state_tensor(*copy, [&](torch::Tensor& tensor) {
       if (tensor.defined() && placement_.moves_tensor(tensor)) {
@@ -184,16 +188,19 @@ class SavedOptimizer {
       }
     });
     if (!is_known) {
-      unarchive(archived([&](auto& archive) { state.serialize(archive); }),
-                placement_.moves ? std::make_optional(placement_.device) : std::nullopt,
-                [&](auto& archive) { copy->serialize(archive); });
+      std::string bytes = archived([&](auto& archive) { state.serialize(archive); });
+      if (placement_.moves) {
+        unarchive(bytes, placement_.device, [&](auto& archive) { copy->serialize(archive); });
+      }
+      archived_states_.emplace_back(&state, std::move(bytes));
     }
     return copy;
   }
 
   torch::optim::Optimizer* optimizer_;
   Placement placement_;
-  std::string archive_;         // of a user's optimizer, for what it keeps outside state()
+  std::string archive_;  // of a user's optimizer, for what it keeps outside state()
+  std::vector<std::pair<torch::optim::OptimizerParamState*, std::string>> archived_states_;
   OptimizerState other_state_;  // the clones; during the test the optimizer's own
   std::vector<std::function<void(Options&)>> restore_options_;
 };

@@ -32,7 +32,7 @@ class Validation {
     batches_.each([&](const auto& fetched) {
       const auto batch = on_device(fetched, device_);
       losses.push_back(loss_of(model_, criterion_, batch).reshape({}));
-      sizes.push_back(static_cast<double>(batch_size(batch)));
+      sizes.push_back(static_cast<double>(samples_in(batch)));
       return true;
     });
     mode_.train();

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <sstream>
+#include <string>
+#include <training.hpp>
+#include <typeinfo>
+#include <utility>
+#include <vector>
+
+#include <torch/torch.h>
+
+#include <lrfinder/training/optimizer_state.hpp>
+
+/// Everything that a range test promises to give back, copied bit for bit; to be compared with the
+/// same things later.
+class Everything {
+ public:
+  Everything(torch::nn::Module& module, torch::optim::Optimizer& optimizer,
+             std::vector<torch::Tensor> others = {}) {
+    std::vector<torch::Tensor> tensors = module.parameters();
+    for (const auto& buffer : module.buffers()) tensors.push_back(buffer);
+    for (const auto& group : optimizer.param_groups()) {
+      for (const auto& parameter : group.params()) tensors.push_back(parameter);
+    }
+    tensors.insert(tensors.end(), others.begin(), others.end());
+    for (const auto& tensor : tensors) {
+      values_.push_back(tensor.detach().clone());
+      impls_.push_back(tensor.unsafeGetTensorImpl());
+      addresses_.push_back(address(tensor));
+      requires_grad_.push_back(tensor.requires_grad());
+      const auto gradient = tensor.is_leaf() ? tensor.grad() : torch::Tensor();
+      gradients_.push_back(gradient.defined() ? gradient.clone() : gradient);
+      addresses_.push_back(gradient.defined() ? address(gradient) : nullptr);
+    }
+    modes_.push_back(module.is_training());
+    for (const auto& submodule : module.modules(/*include_self=*/false)) {
+      modes_.push_back(submodule->is_training());
+    }
+    for (const auto& [parameter, state] : optimizer.state()) {
+      states_.push_back(state.get());
+      lrfinder::training::each_state_tensor(*state, [&](torch::Tensor& tensor) {
+        values_.push_back(tensor.defined() ? tensor.clone() : tensor);
+        addresses_.push_back(tensor.defined() ? address(tensor) : nullptr);
+      });
+    }
+    // LibTorch cannot write the state of LBFGS: it trips over undefined tensors in it.
+    if (typeid(optimizer) != typeid(torch::optim::LBFGS)) {
+      std::ostringstream stream;
+      torch::serialize::OutputArchive archive;
+      optimizer.save(archive);
+      archive.save_to(stream);
+      optimizer_ = stream.str();
+    }
+    for (const auto& group : optimizer.param_groups()) {
+      rates_.push_back(group.options().get_lr());
+      options_.push_back(&group.options());
+    }
+    random_ = at::globalContext().defaultGenerator(torch::Device(torch::kCPU)).get_state();
+    grad_mode_ = torch::GradMode::is_enabled();
+  }
+
+  /// What differs, in words; empty when nothing does.
+  std::string differences(const Everything& other) const {
+    std::string found;
+    const auto note = [&](bool same, const char* what) {
+      if (!same) found += std::string(found.empty() ? "" : ", ") + what;
+    };
+    note(same_bits(values_, other.values_), "parameters or buffers");
+    note(same_bits(gradients_, other.gradients_), "gradients");
+    note(impls_ == other.impls_, "tensor identity");
+    note(addresses_ == other.addresses_, "storage identity");
+    note(requires_grad_ == other.requires_grad_, "requires_grad flags");
+    note(modes_ == other.modes_, "training flags");
+    note(states_ == other.states_, "identity of optimizer states");
+    note(optimizer_ == other.optimizer_, "optimizer");
+    note(rates_ == other.rates_, "learning rates");
+    note(options_ == other.options_, "identity of optimizer options");
+    note(same_bits(random_, other.random_), "random state");
+    note(grad_mode_ == other.grad_mode_, "grad mode");
+    return found;
+  }
+
+ private:
+  static const void* address(const torch::Tensor& tensor) {
+    return tensor.layout() == torch::kStrided ? tensor.data_ptr() : nullptr;
+  }
+
+  std::vector<torch::Tensor> values_;
+  std::vector<torch::Tensor> gradients_;
+  std::vector<const void*> impls_;
+  std::vector<const void*> addresses_;
+  std::vector<bool> requires_grad_;
+  std::vector<bool> modes_;
+  std::vector<const void*> states_;
+  std::string optimizer_;
+  std::vector<double> rates_;
+  std::vector<const void*> options_;
+  torch::Tensor random_;
+  bool grad_mode_ = true;
+};

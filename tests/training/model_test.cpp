@@ -1,0 +1,93 @@
+#include <catch2.hpp>
+#include <everything.hpp>
+#include <training.hpp>
+
+#include <lrfinder/lrfinder.hpp>
+
+using lrfinder::LRFinder;
+using lrfinder::RangeTestOptions;
+
+namespace {
+
+struct NetImpl : torch::nn::Module {
+  NetImpl() : layer(register_module("layer", torch::nn::Linear(4, 3))) {}
+  torch::Tensor forward(const torch::Tensor& input) { return layer->forward(input); }
+  torch::nn::Linear layer;
+};
+TORCH_MODULE(Net);
+
+const RangeTestOptions ten_iterations = RangeTestOptions().num_iter(10).end_lr(1);
+
+}  // namespace
+
+TEST_CASE("a model may be a holder, a shared_ptr, a Sequential, an AnyModule or a reference") {
+  const auto batches = class_batches(3, 5, 4, 3);
+  torch::nn::CrossEntropyLoss criterion;
+  const auto records_ten = [&](auto&& model, torch::nn::Module& module) {
+    torch::optim::SGD optimizer(module.parameters(), 1e-4);
+    LRFinder finder(model, optimizer, criterion);
+    const Everything before(module, optimizer);
+    CHECK(finder.range_test(batches, batches, ten_iterations).size() == 10);
+    CHECK(before.differences(Everything(module, optimizer)).empty());
+  };
+  Net holder;
+  records_ten(holder, *holder);
+  const Net const_holder;
+  records_ten(const_holder, *Net(const_holder));
+  const auto shared = std::make_shared<NetImpl>();
+  records_ten(shared, *shared);
+  torch::nn::Sequential sequential(torch::nn::Linear(4, 3));
+  records_ten(sequential, *sequential);
+  torch::nn::AnyModule any(holder);
+  records_ten(any, *holder);
+  NetImpl on_the_stack;
+  records_ten(on_the_stack, on_the_stack);
+}
+
+TEST_CASE("a model by reference is not copied") {
+  NetImpl model;
+  torch::optim::SGD optimizer(model.parameters(), 1e-4);
+  LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+  finder.range_test(class_batches(3, 5, 4, 3), RangeTestOptions(ten_iterations).restore(false));
+  const auto trained = model.layer->weight.detach().clone();
+  finder.reset();
+  CHECK_FALSE(same_bits(trained, model.layer->weight));
+}
+
+TEST_CASE("the types of a finder can be written out") {
+  Net model;
+  torch::optim::SGD optimizer(model->parameters(), 1e-4);
+  LRFinder<Net, torch::optim::SGD, torch::nn::CrossEntropyLoss> holder(
+      model, optimizer, torch::nn::CrossEntropyLoss());
+  CHECK(holder.range_test(class_batches(3, 5, 4, 3)).size() == 100);
+  torch::optim::Optimizer& base = optimizer;
+  LRFinder<NetImpl, torch::optim::Optimizer, torch::nn::CrossEntropyLossImpl> reference(
+      *model, base, *torch::nn::CrossEntropyLoss());
+  CHECK(reference.range_test(class_batches(3, 5, 4, 3)).size() == 100);
+}
+
+TEST_CASE("a TorchScript module is trained and given back") {
+  torch::jit::Module model("Scripted");
+  const auto weight = torch::randn({3, 4}, torch::requires_grad());
+  model.register_parameter("weight", weight, /*is_buffer=*/false);
+  model.register_buffer("seen", torch::zeros({1}));
+  model.register_attribute("training", c10::BoolType::get(), true);
+  model.define(R"(
+    def forward(self, input):
+        if self.training:
+            self.seen.add_(1)
+        return torch.matmul(input, self.weight.t())
+  )");
+  torch::optim::SGD optimizer({weight}, 1e-4);
+  const auto values = weight.detach().clone();
+  LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+  const auto batches = class_batches(3, 5, 4, 3);
+  finder.range_test(batches, batches, RangeTestOptions(ten_iterations).restore(false));
+  CHECK(model.attr("seen").toTensor().item<float>() == 10);
+  CHECK_FALSE(same_bits(values, weight));
+  model.eval();
+  finder.reset();
+  CHECK(model.attr("seen").toTensor().item<float>() == 0);
+  CHECK(same_bits(values, weight));
+  CHECK(model.is_training());
+}

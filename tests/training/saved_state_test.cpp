@@ -1,0 +1,294 @@
+#include <catch2.hpp>
+#include <everything.hpp>
+#include <training.hpp>
+
+#include <lrfinder/lrfinder.hpp>
+
+using lrfinder::LRFinder;
+using lrfinder::RangeTestOptions;
+using torch::Tensor;
+using namespace torch::optim;
+
+namespace {
+
+using MakeOptimizer = std::function<std::unique_ptr<Optimizer>(std::vector<Tensor>)>;
+
+struct Named {
+  const char* name;
+  MakeOptimizer make;
+};
+
+template <class Kind, class Options>
+MakeOptimizer maker(Options options) {
+  return [options](std::vector<Tensor> parameters) {
+    return std::make_unique<Kind>(std::move(parameters), options);
+  };
+}
+
+const std::vector<Named> optimizers{
+    {"SGD", maker<SGD>(SGDOptions(1e-3))},
+    {"SGD, Nesterov momentum", maker<SGD>(SGDOptions(1e-3).momentum(0.9).nesterov(true))},
+    {"Adam", maker<Adam>(AdamOptions(1e-3))},
+    {"Adam, AMSGrad", maker<Adam>(AdamOptions(1e-3).amsgrad(true))},
+    {"AdamW", maker<AdamW>(AdamWOptions(1e-3).weight_decay(0.1))},
+    {"RMSprop", maker<RMSprop>(RMSpropOptions(1e-3))},
+    {"RMSprop, centred", maker<RMSprop>(RMSpropOptions(1e-3).centered(true).momentum(0.9))},
+    {"Adagrad", maker<Adagrad>(AdagradOptions(1e-3).lr_decay(0.1))},
+    {"LBFGS", maker<LBFGS>(LBFGSOptions(1e-3).max_iter(4))},
+    {"LBFGS, line search",
+     maker<LBFGS>(LBFGSOptions(1e-3).max_iter(4).line_search_fn("strong_wolfe"))},
+};
+
+Tensor cross_entropy(const Tensor& output, const Tensor& target) {
+  return torch::nn::functional::cross_entropy(output, target);
+}
+
+// Updates the model once for every batch.
+template <class Model>
+void train(Model& model, Optimizer& optimizer, const std::vector<TensorBatch>& batches) {
+  for (const auto& batch : batches) {
+    optimizer.step([&] {
+      optimizer.zero_grad();
+      auto loss = cross_entropy(model->forward(batch.data), batch.target);
+      loss.backward();
+      return loss;
+    });
+  }
+}
+
+// An optimizer of a user's own, with state inside and outside of state().
+struct OwnOptions : OptimizerCloneableOptions<OwnOptions> {
+  explicit OwnOptions(double rate) : lr(rate) {}
+  double get_lr() const override { return lr; }
+  void set_lr(const double rate) override { lr = rate; }
+  void serialize(torch::serialize::OutputArchive& archive) const override {
+    archive.write("lr", torch::tensor(lr, torch::kDouble));
+  }
+  void serialize(torch::serialize::InputArchive& archive) override {
+    Tensor rate;
+    archive.read("lr", rate);
+    lr = rate.item<double>();
+  }
+  double lr;
+};
+
+// The key of a parameter's state: a string before LibTorch 2.1, a pointer since.
+template <class Key>
+Key key_of(const Tensor& parameter) {
+  if constexpr (std::is_same_v<Key, std::string>) {
+    return std::to_string(reinterpret_cast<std::uintptr_t>(parameter.unsafeGetTensorImpl()));
+  } else {
+    return parameter.unsafeGetTensorImpl();
+  }
+}
+
+struct OwnState : OptimizerCloneableParamState<OwnState> {
+  void serialize(torch::serialize::OutputArchive& archive) const override {
+    archive.write("velocity", velocity);
+  }
+  void serialize(torch::serialize::InputArchive& archive) override {
+    archive.read("velocity", velocity);
+  }
+  Tensor velocity;
+};
+
+struct UnsavableOptimizer : Optimizer {
+  UnsavableOptimizer(std::vector<Tensor> parameters, double lr)
+      : Optimizer(std::move(parameters), std::make_unique<OwnOptions>(lr)) {}
+  Tensor step(LossClosure closure = nullptr) override {
+    Tensor loss;
+    if (closure) {
+      const torch::AutoGradMode guard(true);
+      loss = closure();
+    }
+    const torch::NoGradGuard guard;
+    for (auto& group : param_groups()) {
+      for (auto& parameter : group.params()) {
+        if (!parameter.grad().defined()) continue;
+        auto& state = state_of(parameter);
+        state.velocity.mul_(0.9).add_(parameter.grad());
+        parameter.sub_(state.velocity, group.options().get_lr());
+      }
+    }
+    steps += 1;
+    return loss;
+  }
+  OwnState& state_of(const Tensor& parameter) {
+    auto& states = state();
+    const auto key = key_of<typename std::decay_t<decltype(states)>::key_type>(parameter);
+    if (states.find(key) == states.end()) {
+      auto fresh = std::make_unique<OwnState>();
+      fresh->velocity = torch::zeros_like(parameter);
+      states[key] = std::move(fresh);
+    }
+    return static_cast<OwnState&>(*states[key]);
+  }
+  Tensor steps = torch::zeros({1});
+};
+
+struct OwnOptimizer : UnsavableOptimizer {
+  using UnsavableOptimizer::UnsavableOptimizer;
+  void save(torch::serialize::OutputArchive& archive) const override {
+    archive.write("steps", steps);
+  }
+  void load(torch::serialize::InputArchive& archive) override { archive.read("steps", steps); }
+};
+
+}  // namespace
+
+TEST_CASE("every optimizer is given back, with a state at the start and without") {
+  const auto& [name, make] = GENERATE(from_range(optimizers));
+  const bool fine_tuning = GENERATE(false, true);
+  INFO(name << (fine_tuning ? ", with state" : ", fresh"));
+  const auto batches = class_batches(4, 6, 4, 3);
+  const auto run = [&](bool with_range_test) {
+    torch::manual_seed(5);
+    auto model = small_classifier();
+    auto optimizer = make(model->parameters());
+    if (fine_tuning) train(model, *optimizer, batches);
+    const Everything before(*model, *optimizer);
+    if (with_range_test) {
+      LRFinder finder(model, *optimizer, cross_entropy);
+      CHECK(finder.range_test(batches, RangeTestOptions().num_iter(6).end_lr(0.5)).size() == 6);
+      CHECK(before.differences(Everything(*model, *optimizer)) == "");
+    }
+    train(model, *optimizer, batches);
+    return model->parameters();
+  };
+  CHECK(same_bits(run(true), run(false)));
+}
+
+TEST_CASE("options that user code changes during the test are given back") {
+  const auto& [name, make] = GENERATE(from_range(optimizers));
+  INFO(name);
+  auto model = small_classifier();
+  auto optimizer = make(model->parameters());
+  const Everything before(*model, *optimizer);
+  LRFinder finder(model, *optimizer, cross_entropy);
+  finder.range_test(class_batches(2, 6, 4, 3),
+                    RangeTestOptions().num_iter(3).on_iteration([&](const lrfinder::Iteration&) {
+                      auto& options = optimizer->param_groups()[0].options();
+                      if (auto* sgd = dynamic_cast<SGDOptions*>(&options)) sgd->momentum(0.5);
+                      if (auto* adam = dynamic_cast<AdamOptions*>(&options)) adam->eps(0.5);
+                      if (auto* adam = dynamic_cast<AdamWOptions*>(&options)) adam->eps(0.5);
+                      if (auto* rms = dynamic_cast<RMSpropOptions*>(&options)) rms->alpha(0.5);
+                      if (auto* ada = dynamic_cast<AdagradOptions*>(&options)) ada->eps(0.5);
+                      if (auto* bfgs = dynamic_cast<LBFGSOptions*>(&options)) bfgs->max_iter(2);
+                    }));
+  CHECK(before.differences(Everything(*model, *optimizer)) == "");
+}
+
+TEST_CASE("a user's optimizer is given back through LibTorch's serialization") {
+  torch::manual_seed(5);
+  auto model = small_classifier();
+  OwnOptimizer optimizer(model->parameters(), 1e-3);
+  const auto batches = class_batches(4, 6, 4, 3);
+  train(model, optimizer, batches);
+  const Everything before(*model, optimizer);
+  const auto velocity = optimizer.state_of(model->parameters()[0]).velocity;
+  const auto value = velocity.clone();
+
+  LRFinder finder(model, optimizer, cross_entropy);
+  finder.range_test(batches, RangeTestOptions().num_iter(6).restore(false));
+  CHECK(optimizer.steps.item<float>() == 10);
+  CHECK_FALSE(same_bits(optimizer.state_of(model->parameters()[0]).velocity, value));
+  finder.reset();
+
+  CHECK(before.differences(Everything(*model, optimizer)) == "");
+  CHECK(optimizer.steps.item<float>() == 4);
+  CHECK(optimizer.state_of(model->parameters()[0]).velocity.is_same(velocity));
+  CHECK(same_bits(velocity, value));
+}
+
+TEST_CASE("a user's optimizer that cannot be saved is refused before anything runs") {
+  auto model = small_classifier();
+  UnsavableOptimizer optimizer(model->parameters(), 1e-3);
+  int calls = 0;
+  LRFinder finder(model, optimizer, [&](const Tensor& output, const Tensor& target) {
+    ++calls;
+    return cross_entropy(output, target);
+  });
+  const auto batches = class_batches(2, 6, 4, 3);
+  CHECK_THROWS_AS(finder.range_test(batches), lrfinder::SnapshotError);
+  CHECK_THROWS_WITH(finder.range_test(batches), contains("has to implement LibTorch's"));
+  CHECK(calls == 0);
+}
+
+TEST_CASE("odd tensors are given back bit for bit") {
+  struct OddImpl : torch::nn::Module {
+    OddImpl() {
+      tied = register_parameter("tied", torch::randn({3, 4}));
+      also_tied = register_parameter("also_tied", tied);
+      view = register_parameter("view", torch::randn({8})).narrow(0, 2, 4);
+      frozen = register_parameter("frozen", torch::randn({3}), /*requires_grad=*/false);
+      empty = register_parameter("empty", torch::empty({0, 3}));
+      turned = register_parameter("turned", torch::randn({4, 3}).t());
+      complex_valued =
+          register_parameter("complex_valued", torch::randn({3}, torch::kComplexFloat));
+      half = register_parameter("half", torch::randn({3}).to(torch::kHalf));
+      bfloat = register_parameter("bfloat", torch::randn({3}).to(torch::kBFloat16));
+      counter = register_buffer("counter", torch::zeros({1}, torch::kLong));
+      flags = register_buffer("flags", torch::zeros({3}, torch::kBool));
+      not_numbers = register_buffer("not_numbers", torch::full({3}, std::nan("0x1234")));
+      repeated = register_buffer("repeated", torch::randn({1}).expand({5}));
+    }
+    Tensor forward(const Tensor& input) {
+      counter.add_(1);
+      flags.logical_not_();
+      not_numbers.fill_(1);
+      return torch::matmul(input, tied.t()) + torch::matmul(input, turned.t()) + frozen +
+             torch::abs(complex_valued) + half.to(torch::kFloat) + bfloat.to(torch::kFloat) +
+             empty.sum() + repeated.sum();
+    }
+    Tensor tied, also_tied, view, frozen, empty, turned, complex_valued, half, bfloat, counter,
+        flags, not_numbers, repeated;
+  };
+  torch::manual_seed(2);
+  const auto model = std::make_shared<OddImpl>();
+  SGD optimizer(model->parameters(), SGDOptions(1e-3).momentum(0.5));
+  const Everything before(*model, optimizer);
+  LRFinder finder(model, optimizer, cross_entropy);
+  finder.range_test(class_batches(3, 5, 4, 3), RangeTestOptions().num_iter(6).restore(false));
+  CHECK(before.differences(Everything(*model, optimizer)) != "");
+  finder.reset();
+  CHECK(before.differences(Everything(*model, optimizer)) == "");
+  CHECK(model->tied.is_same(model->also_tied));
+}
+
+TEST_CASE("sparse gradients are given back") {
+  torch::nn::Embedding model(torch::nn::EmbeddingOptions(10, 3).sparse(true));
+  SGD optimizer(model->parameters(), 1e-3);
+  std::vector<TensorBatch> batches;
+  for (int64_t i = 0; i < 4; ++i) {
+    batches.emplace_back(torch::tensor({i, i + 3}), torch::tensor({1, 2}));
+  }
+  train(model, optimizer, batches);
+  REQUIRE(model->weight.grad().is_sparse());
+  const auto gradient = model->weight.grad();
+  const Everything before(*model, optimizer);
+  LRFinder finder(model, optimizer, cross_entropy);
+  finder.range_test(batches, RangeTestOptions().num_iter(6));
+  CHECK(before.differences(Everything(*model, optimizer)) == "");
+  CHECK(model->weight.grad().is_same(gradient));
+}
+
+TEST_CASE("a model that swaps the storage of its own tensors gets the first one back") {
+  struct SwappingImpl : torch::nn::Module {
+    SwappingImpl() : layer(register_module("layer", torch::nn::Linear(4, 3))) {
+      seen = register_buffer("seen", torch::zeros({2}));
+    }
+    Tensor forward(const Tensor& input) {
+      seen.set_data(torch::ones({5}));
+      layer->bias.set_requires_grad(false);
+      return layer->forward(input);
+    }
+    torch::nn::Linear layer{nullptr};
+    Tensor seen;
+  };
+  const auto model = std::make_shared<SwappingImpl>();
+  SGD optimizer(model->parameters(), 1e-3);
+  const Everything before(*model, optimizer);
+  LRFinder finder(model, optimizer, cross_entropy);
+  finder.range_test(class_batches(3, 5, 4, 3), RangeTestOptions().num_iter(3));
+  CHECK(before.differences(Everything(*model, optimizer)) == "");
+}
