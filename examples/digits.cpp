@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <exception>
 #include <memory>
+#include <stdexcept>
 #include <string>
 
 #include <torch/torch.h>
@@ -38,7 +39,7 @@ Arguments parse(int argc, char** argv) {
     const std::string value = i + 1 < argc ? argv[++i] : "";
     if (name == "--data" && !value.empty()) {
       arguments.mnist_directory = value;
-    } else if (name == "--device" && (value == "cpu" || value.rfind("cuda", 0) == 0)) {
+    } else if (name == "--device" && (value == "cpu" || value == "cuda")) {
       arguments.device = torch::Device(value);
     } else {
       std::fprintf(stderr, "digits: cannot make sense of '%s %s'\n%s", name.c_str(), value.c_str(),
@@ -106,6 +107,9 @@ void print_progress(const lrfinder::Iteration& i) {
 }
 
 void run(const Arguments& arguments) {
+  if (arguments.device.is_cuda() && !torch::cuda::is_available()) {
+    throw std::runtime_error("this LibTorch finds no CUDA device; leave out --device cuda");
+  }
   torch::manual_seed(1);
   const Data data = read(arguments);
   std::printf("%d digits to train with, %d to validate, %d held back\n",
@@ -129,6 +133,7 @@ void run(const Arguments& arguments) {
 
   const lrfinder::Suggestion suggestion = finder.suggestion();
   std::printf("\nSuggested learning rate: %.3g (%s)\n", suggestion.lr, suggestion.recipe.c_str());
+  if (!suggestion.caveat.empty()) std::printf("  %s\n", suggestion.caveat.c_str());
 
   std::puts(
       "\nThree epochs from the untouched model, learning rate and accuracy on what was held back:");
