@@ -13,18 +13,6 @@ using lrfinder::StopReason;
 
 namespace {
 
-auto shuffling_loader(std::size_t workers = 0) {
-  auto dataset = torch::data::datasets::TensorDataset(class_batches(1, 50, 4, 3)[0].data)
-                     .map(torch::data::transforms::Lambda<torch::data::TensorExample, TensorBatch>(
-                         [](torch::data::TensorExample example) {
-                           const auto target = (example.data.sum() > 0).to(torch::kLong);
-                           return TensorBatch(example.data, target);
-                         }))
-                     .map(torch::data::transforms::Stack<>());
-  return torch::data::make_data_loader<torch::data::samplers::RandomSampler>(
-      std::move(dataset), torch::data::DataLoaderOptions(8).workers(workers));
-}
-
 // Trains for three epochs and returns everything that training depends on.
 template <class Loader>
 std::vector<torch::Tensor> train(torch::nn::Sequential& model, torch::optim::Optimizer& optimizer,

@@ -100,8 +100,7 @@ class LRFinder {
     borrow(settings, options, [&](torch::Device device, training::TrainingMode&, auto&& run) {
       training::Walk train_batches(train_loader, "training loader");
       train_batches.start();
-      training::Step step(model, *optimizer_, criterion, train_batches, device,
-                          settings.accumulation_steps);
+      training::Step step(model, *optimizer_, criterion, train_batches, device, options);
       return run(step,
                  [](const torch::Tensor& training_loss) { return training_loss.item<double>(); });
     });
@@ -129,8 +128,7 @@ class LRFinder {
       training::Walk val_batches(val_loader, "validation loader");
       train_batches.start();
       val_batches.start();
-      training::Step step(model, *optimizer_, criterion, train_batches, device,
-                          settings.accumulation_steps);
+      training::Step step(model, *optimizer_, criterion, train_batches, device, options);
       training::Validation validation(model, criterion, val_batches, mode, device);
       return run(step, [&](const torch::Tensor&) { return validation(); });
     });
@@ -213,7 +211,7 @@ class LRFinder {
       Criterion& criterion = criterion_;
       modules.emplace_back(training::module_of(criterion));
     }
-    auto saved = std::make_unique<training::SavedState>(modules, *optimizer_, placement);
+    auto saved = std::make_unique<training::SavedState>(modules, *optimizer_, placement, options);
     saved_ = nullptr;
     Recorder recorder(settings);
     try {
@@ -229,7 +227,7 @@ class LRFinder {
       history_ = recorder.finish(reason);
     } catch (...) {
       history_ = recorder.finish(StopReason::failed);
-      saved->restore();
+      training::restore_after_exception(*saved);
       throw;
     }
     if (options.restore()) {

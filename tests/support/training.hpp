@@ -51,6 +51,20 @@ inline std::vector<TensorBatch> class_batches(int count, int size, int features,
   return batches;
 }
 
+/// A LibTorch loader that shuffles 50 samples into batches of 8; the class is the sign of the sum.
+inline auto shuffling_loader(std::size_t workers = 0) {
+  using torch::data::TensorExample;
+  auto dataset = torch::data::datasets::TensorDataset(class_batches(1, 50, 4, 3)[0].data)
+                     .map(torch::data::transforms::Lambda<TensorExample, TensorBatch>(
+                         [](TensorExample example) {
+                           const auto target = (example.data.sum() > 0).to(torch::kLong);
+                           return TensorBatch(example.data, target);
+                         }))
+                     .map(torch::data::transforms::Stack<>());
+  return torch::data::make_data_loader<torch::data::samplers::RandomSampler>(
+      std::move(dataset), torch::data::DataLoaderOptions(8).workers(workers));
+}
+
 /// A classifier with batch normalisation (buffers) and dropout (random numbers).
 inline torch::nn::Sequential small_classifier(int features = 4, int classes = 3) {
   return torch::nn::Sequential(torch::nn::Linear(features, 8), torch::nn::BatchNorm1d(8),

@@ -6,6 +6,7 @@
 
 using lrfinder::LRFinder;
 using lrfinder::RangeTestOptions;
+using lrfinder::Snapshot;
 using torch::Tensor;
 using namespace torch::optim;
 
@@ -139,6 +140,7 @@ struct OwnOptimizer : UnsavableOptimizer {
 TEST_CASE("every optimizer is given back, with a state at the start and without") {
   const auto& [name, make] = GENERATE(from_range(optimizers));
   const bool fine_tuning = GENERATE(false, true);
+  const auto snapshot = GENERATE(Snapshot::device, Snapshot::host, Snapshot::disk);
   INFO(name << (fine_tuning ? ", with state" : ", fresh"));
   const auto batches = class_batches(4, 6, 4, 3);
   const auto run = [&](bool with_range_test) {
@@ -149,7 +151,8 @@ TEST_CASE("every optimizer is given back, with a state at the start and without"
     const Everything before(*model, *optimizer);
     if (with_range_test) {
       LRFinder finder(model, *optimizer, cross_entropy);
-      CHECK(finder.range_test(batches, RangeTestOptions().num_iter(6).end_lr(0.5)).size() == 6);
+      const auto options = RangeTestOptions().num_iter(6).end_lr(0.5).snapshot(snapshot);
+      CHECK(finder.range_test(batches, options).size() == 6);
       CHECK(before.differences(Everything(*model, *optimizer)) == "");
     }
     train(model, *optimizer, batches);
@@ -243,12 +246,14 @@ TEST_CASE("odd tensors are given back bit for bit") {
     Tensor tied, also_tied, view, frozen, empty, turned, complex_valued, half, bfloat, counter,
         flags, not_numbers, repeated;
   };
+  const auto snapshot = GENERATE(Snapshot::device, Snapshot::host, Snapshot::disk);
   torch::manual_seed(2);
   const auto model = std::make_shared<OddImpl>();
   SGD optimizer(model->parameters(), SGDOptions(1e-3).momentum(0.5));
   const Everything before(*model, optimizer);
   LRFinder finder(model, optimizer, cross_entropy);
-  finder.range_test(class_batches(3, 5, 4, 3), RangeTestOptions().num_iter(6).restore(false));
+  finder.range_test(class_batches(3, 5, 4, 3),
+                    RangeTestOptions().num_iter(6).restore(false).snapshot(snapshot));
   CHECK(before.differences(Everything(*model, optimizer)) != "");
   finder.reset();
   CHECK(before.differences(Everything(*model, optimizer)) == "");
@@ -267,7 +272,8 @@ TEST_CASE("sparse gradients are given back") {
   const auto gradient = model->weight.grad();
   const Everything before(*model, optimizer);
   LRFinder finder(model, optimizer, cross_entropy);
-  finder.range_test(batches, RangeTestOptions().num_iter(6));
+  const auto snapshot = GENERATE(Snapshot::device, Snapshot::host, Snapshot::disk);
+  finder.range_test(batches, RangeTestOptions().num_iter(6).snapshot(snapshot));
   CHECK(before.differences(Everything(*model, optimizer)) == "");
   CHECK(model->weight.grad().is_same(gradient));
 }

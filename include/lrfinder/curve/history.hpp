@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -61,6 +62,18 @@ struct History {
     }
   }
 
+  /// Saves the history as CSV with everything it holds; to_csv has the format. The file is complete
+  /// or, where it cannot be written, what it was before. Defined in `saved_history.hpp`.
+  ///
+  /// Throws Error when the file cannot be written, InvalidHistory when the columns differ in length
+  /// or a learning rate is negative or not finite.
+  void save(const std::string& path) const;
+
+  /// The history that a file holds, equal in every number to the one that was saved.
+  ///
+  /// Throws InvalidHistory with the file, the line and the reason where it holds none.
+  static History load(const std::string& path);
+
   /// Number of iterations recorded.
   std::size_t size() const noexcept { return lr.size(); }
   bool empty() const noexcept { return lr.empty(); }
@@ -75,6 +88,10 @@ struct History {
   /// Learning rate of every parameter group, `group_lr[group][iteration]`; empty where there is
   /// only one group.
   std::vector<std::vector<double>> group_lr;
+  /// Norm of the gradient over all parameters, before clipping; empty where it was not recorded.
+  std::vector<double> grad_norm;
+  /// Further figures by name, one value an iteration each; NaN where one was not measured.
+  std::map<std::string, std::vector<double>> metrics;
 
   StopReason stop_reason = StopReason::completed;
   /// Duration of the test in seconds, snapshot and restore included.

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -25,6 +26,13 @@ class GroupRates {
 
  private:
   std::vector<double> values_;
+};
+
+/// Where the copies that give everything back are kept during a range test.
+enum class Snapshot {
+  device,  ///< where the model is: fastest
+  host,    ///< in host memory: no copy in the memory of the device
+  disk     ///< in a temporary file: no copy in memory at all
 };
 
 /// Options of a range test.
@@ -58,6 +66,10 @@ struct RangeTestOptions {
   /// test left it until LRFinder::reset(). After an exception everything is given back in any case.
   /// Default: true.
   TORCH_ARG(bool, restore) = true;
+  /// Where the copies that give everything back are kept. Default: Snapshot::device.
+  TORCH_ARG(Snapshot, snapshot) = Snapshot::device;
+  /// Folder of the temporary file for Snapshot::disk. Default: the system's.
+  TORCH_ARG(std::string, snapshot_dir) = "";
   /// Called after each iteration with its figures; returning false stops the test. Default: none.
   TORCH_ARG(IterationCallback, on_iteration) = {};
 };

@@ -1,11 +1,15 @@
 #pragma once
 
+#include <exception>
+#include <string>
 #include <vector>
 
 #include <torch/torch.h>
 
+#include <lrfinder/curve/error.hpp>
 #include <lrfinder/training/model.hpp>
 #include <lrfinder/training/optimizer_state.hpp>
+#include <lrfinder/training/options.hpp>
 #include <lrfinder/training/placement.hpp>
 #include <lrfinder/training/random_state.hpp>
 #include <lrfinder/training/saved_tensors.hpp>
@@ -22,8 +26,10 @@ class SavedState {
   ///
   /// When it throws, nothing has changed.
   SavedState(const std::vector<ModuleHandle>& modules, torch::optim::Optimizer& optimizer,
-             const Placement& placement)
-      : random_(placement.device), tensors_(placement), optimizer_(optimizer, tensors_, placement) {
+             const Placement& placement, const RangeTestOptions& options)
+      : random_(placement.device),
+        tensors_(make_store(options), treatment_of_gradients(options), placement),
+        optimizer_(optimizer, tensors_, placement) {
     for (const ModuleHandle& module : modules) {
       module.each_parameter([&](const torch::Tensor& parameter) { tensors_.save(parameter); });
       module.each_buffer([&](const torch::Tensor& buffer) { tensors_.save(buffer); });
@@ -36,19 +42,43 @@ class SavedState {
   /// The training flags of the model.
   TrainingMode& model_mode() { return modes_.front(); }
 
-  /// Gives everything back. To be called once.
+  /// Gives everything back. To be called once. Throws SnapshotError, after all that can be given
+  /// back has been, when a copy was damaged.
   void restore() {
     optimizer_.restore();
-    tensors_.restore();
     for (TrainingMode& mode : modes_) mode.restore();
     random_.restore();
+    tensors_.restore();
   }
 
  private:
+  // Where the copies must not take the memory of the device, the gradients must not do it either.
+  static Gradients treatment_of_gradients(const RangeTestOptions& options) {
+    return options.snapshot() == Snapshot::device ? Gradients::set_aside : Gradients::copied;
+  }
+
   RandomState random_;
   SavedTensors tensors_;
   SavedOptimizer optimizer_;
   std::vector<TrainingMode> modes_;
 };
+
+/// Gives everything back while an exception is being handled. Where that fails, the SnapshotError
+/// says so, quotes the exception, and carries it nested.
+inline void restore_after_exception(SavedState& saved) {
+  const std::exception_ptr cause = std::current_exception();
+  try {
+    saved.restore();
+  } catch (const SnapshotError& failure) {
+    const std::string message = std::string(failure.what()) + ". The test had been ended by ";
+    try {
+      std::rethrow_exception(cause);
+    } catch (const std::exception& exception) {
+      std::throw_with_nested(SnapshotError(message + "this exception: " + exception.what()));
+    } catch (...) {
+      std::throw_with_nested(SnapshotError(message + "an exception of another kind"));
+    }
+  }
+}
 
 }  // namespace lrfinder::training

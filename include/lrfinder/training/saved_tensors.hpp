@@ -1,48 +1,77 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <sstream>
+#include <string>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include <torch/torch.h>
 
+#include <lrfinder/curve/error.hpp>
 #include <lrfinder/training/placement.hpp>
+#include <lrfinder/training/snapshot_store.hpp>
 
 namespace lrfinder::training {
+
+/// What becomes of the gradients that are there when the test begins.
+enum class Gradients {
+  set_aside,  ///< the test works with its own, in new memory
+  copied      ///< the test works in their memory
+};
 
 /// Tensors as they were: their bytes, which storage they point to, their `requires_grad` flags and
 /// their gradients.
 ///
 /// Storages are copied byte by byte and each only once, however many tensors share it (tied
-/// weights, views), so that every dtype and layout comes back bit for bit. Gradients are not copied
-/// but set aside: the tensor gets no gradient, and later the same one again.
+/// weights, views), so that every dtype and layout comes back bit for bit.
 class SavedTensors {
  public:
   /// The storages of tensors that are about to move are left alone by the test and not copied.
-  explicit SavedTensors(const Placement& placement) : placement_(placement) {}
+  SavedTensors(std::unique_ptr<SnapshotStore> store, Gradients gradients,
+               const Placement& placement)
+      : store_(std::move(store)), gradients_(gradients), placement_(placement) {}
 
   /// Saves one tensor; a tensor that was saved before is left alone.
   void save(const torch::Tensor& tensor) {
     if (!tensor.defined() || !seen_tensors_.insert(tensor.unsafeGetTensorImpl()).second) return;
     const torch::NoGradGuard without_gradients;
-    tensors_.push_back({tensor, has_storage(tensor) ? tensor.variable_data() : tensor.clone(),
-                        tensor.is_leaf() ? tensor.grad() : torch::Tensor(),
-                        tensor.requires_grad()});
-    if (has_storage(tensor) && !placement_.moves_tensor(tensor)) save_storage(tensor);
+    Saved saved{tensor, has_storage(tensor) ? tensor.variable_data() : tensor.clone(),
+                tensor.is_leaf() ? tensor.grad() : torch::Tensor(), tensor.requires_grad(), true};
+    save_storage(tensor);
+    if (saved.gradient.defined() && gradients_ == Gradients::copied &&
+        save_storage(saved.gradient)) {
+      saved.gradient_aside = false;
+    }
+    tensors_.push_back(std::move(saved));
   }
 
-  /// Takes the gradients off the tensors, so that the test works with its own.
+  /// Takes away the gradients that the test must not touch.
   void set_gradients_aside() const {
     for (const Saved& saved : tensors_) {
-      if (saved.gradient.defined()) saved.tensor.mutable_grad() = torch::Tensor();
+      if (saved.gradient.defined() && saved.gradient_aside) {
+        saved.tensor.mutable_grad() = torch::Tensor();
+      }
     }
   }
 
   /// Makes all saved tensors what they were.
-  void restore() const {
+  ///
+  /// Throws SnapshotError, after all that can be given back has been, when copies were damaged.
+  void restore() {
     const torch::NoGradGuard without_gradients;
-    for (const auto& [bytes, copy] : storages_) bytes.copy_(copy);
+    std::ostringstream lost;
+    for (const Storage& storage : storages_) {
+      try {
+        store_->load(storage.copy, storage.bytes);
+      } catch (const SnapshotError& error) {
+        if (lost.tellp() == 0) lost << error.what() << "; these tensors could not be given back:";
+        lost << ' ' << storage.description;
+      }
+    }
     for (const Saved& saved : tensors_) {
       const torch::Tensor& tensor = saved.tensor;
       if (tensor.is_leaf()) tensor.mutable_grad() = torch::Tensor();
@@ -54,6 +83,12 @@ class SavedTensors {
         if (saved.gradient.defined()) tensor.mutable_grad() = saved.gradient;
       }
     }
+    if (lost.tellp() != 0) {
+      store_->keep();
+      throw SnapshotError("range_test: " + lost.str() +
+                          ". They stay as the test left them, all else is as it was; the file has "
+                          "been kept");
+    }
   }
 
  private:
@@ -62,16 +97,28 @@ class SavedTensors {
     torch::Tensor original;  // another handle on the same storage; a copy where there is none
     torch::Tensor gradient;
     bool requires_grad;
+    bool gradient_aside;
   };
 
-  void save_storage(const torch::Tensor& tensor) {
+  struct Storage {
+    torch::Tensor bytes;
+    std::size_t copy;
+    std::string description;
+  };
+
+  // Returns whether the tensor has a storage that can be copied.
+  bool save_storage(const torch::Tensor& tensor) {
+    if (!has_storage(tensor) || placement_.moves_tensor(tensor)) return false;
     const at::Storage storage = tensor.storage();
-    if (!seen_storages_.insert(storage.unsafeGetStorageImpl()).second) return;
+    if (!seen_storages_.insert(storage.unsafeGetStorageImpl()).second) return true;
     const auto size = static_cast<std::int64_t>(storage.nbytes());
     torch::Tensor bytes =
         torch::empty({0}, torch::TensorOptions().dtype(torch::kByte).device(tensor.device()));
     bytes.set_(storage, 0, {size}, {1});
-    storages_.emplace_back(bytes, bytes.clone());
+    std::ostringstream description;
+    description << tensor.dtype() << tensor.sizes();
+    storages_.push_back({bytes, store_->save(bytes), description.str()});
+    return true;
   }
 
   // False for sparse tensors and others that keep their values elsewhere.
@@ -85,9 +132,11 @@ class SavedTensors {
            a.strides() == b.strides() && a.dtype() == b.dtype();
   }
 
+  std::unique_ptr<SnapshotStore> store_;
+  Gradients gradients_;
   Placement placement_;
   std::vector<Saved> tensors_;
-  std::vector<std::pair<torch::Tensor, torch::Tensor>> storages_;  // the bytes, a copy of them
+  std::vector<Storage> storages_;
   std::unordered_set<const void*> seen_tensors_;
   std::unordered_set<const void*> seen_storages_;
 };

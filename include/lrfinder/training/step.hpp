@@ -11,6 +11,7 @@
 #include <lrfinder/training/criterion.hpp>
 #include <lrfinder/training/loader.hpp>
 #include <lrfinder/training/optimizer_state.hpp>
+#include <lrfinder/training/options.hpp>
 
 namespace lrfinder::training {
 
@@ -19,13 +20,14 @@ template <class Model, class Criterion, class Loader>
 class Step {
  public:
   Step(Model& model, torch::optim::Optimizer& optimizer, Criterion& criterion,
-       Walk<Loader>& batches, torch::Device device, std::int64_t accumulation_steps)
+       Walk<Loader>& batches, torch::Device device, const RangeTestOptions& options)
       : model_(model),
         optimizer_(optimizer),
         criterion_(criterion),
         batches_(batches),
         device_(device),
-        accumulation_steps_(accumulation_steps),
+        accumulation_steps_(options.accumulation_steps()),
+        zero_in_place_(options.snapshot() != Snapshot::device),
         closure_(use_of_closure(optimizer)) {}
 
   /// Takes the next batches, adds up their gradients and updates. Returns the training loss from
@@ -85,7 +87,7 @@ class Step {
   template <class BatchAt>
   torch::Tensor differentiate(BatchAt&& batch_at) {
     const torch::AutoGradMode with_gradients(true);
-    zero_gradients(optimizer_, /*in_place=*/false);
+    zero_gradients(optimizer_, zero_in_place_);
     torch::Tensor sum;
     for (std::int64_t i = 0; i < accumulation_steps_; ++i) {
       torch::Tensor loss = loss_of(model_, criterion_, batch_at(i));
@@ -123,6 +125,7 @@ class Step {
   Walk<Loader>& batches_;
   torch::Device device_;
   std::int64_t accumulation_steps_;
+  bool zero_in_place_;
   Closure closure_;
   bool checked_gradients_ = false;
   std::vector<Batch> kept_batches_;

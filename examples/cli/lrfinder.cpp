@@ -1,0 +1,131 @@
+// The command `lrfinder`: reads, draws and compares saved range tests. Built without LibTorch.
+//
+//     lrfinder show run.csv
+//     lrfinder plot run.csv -o lr.svg
+//     lrfinder compare a.csv b.csv -o cmp.svg
+
+#include <cstdio>
+#include <iomanip>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include <lrfinder/curve.hpp>
+
+namespace {
+
+using lrfinder::History;
+
+/// What the command line asks for.
+struct Request {
+  std::vector<std::string> runs;
+  std::vector<std::string> names;
+  std::string output;
+  lrfinder::PlotOptions look;
+};
+
+void print_recipes(const History& history) {
+  std::cout << std::left << std::setw(22) << "recipe" << std::setw(12) << "lr"
+            << "loss\n";
+  for (const lrfinder::Recipe& recipe : lrfinder::default_recipes()) {
+    try {
+      const lrfinder::Suggestion suggestion = recipe(history);
+      std::cout << std::setw(22) << suggestion.recipe << std::setw(12) << std::setprecision(3)
+                << suggestion.lr << suggestion.loss << "  " << suggestion.caveat << '\n';
+    } catch (const lrfinder::NoSuggestion& reason) {
+      std::cout << reason.what() << '\n';
+    }
+  }
+}
+
+void show(const Request& request) {
+  const History history = History::load(request.runs.front());
+  std::cout << request.runs.front() << ": " << history.size() << " iterations, "
+            << to_string(history.stop_reason) << "\n\n";
+  print_recipes(history);
+  std::cout << '\n';
+  plot(history, std::cout, request.look);
+}
+
+/// Draws the runs; one of them alone has no name.
+void draw(const Request& request) {
+  std::vector<lrfinder::NamedCurve> curves;
+  for (std::size_t i = 0; i < request.runs.size(); ++i) {
+    const std::string name = i < request.names.size() ? request.names[i] : request.runs[i];
+    curves.push_back({request.runs.size() > 1 ? name : "", History::load(request.runs[i])});
+  }
+  plot(curves, request.output, request.look);
+}
+
+/// Options with which all subcommands let their pictures be changed.
+void add_look(CLI::App& command, lrfinder::PlotOptions& look) {
+  const auto add = [&command](const std::string& name, auto set, const std::string& description) {
+    return command.add_option_function(name, std::function(set), description);
+  };
+  add(
+      "--title", [&look](const std::string& text) { look.title(text); }, "Heading of the picture");
+  add(
+      "--size", [&look](const std::pair<int, int>& size) { look.size(size.first, size.second); },
+      "Width and height in pixels (default: 800 600)");
+  add(
+      "--skip-start", [&look](const std::size_t& count) { look.skip_start(count); },
+      "Iterations left out at the start");
+  add(
+      "--skip-end", [&look](const std::size_t& count) { look.skip_end(count); },
+      "Iterations left out at the end");
+  add(
+      "--show-lr", [&look](const double& lr) { look.show_lr(lr); },
+      "Learning rate at which to draw a line");
+  add(
+      "--metric", [&look](const std::string& name) { look.metric(name); },
+      "Metric to draw in a panel of its own");
+  command.add_flag_callback(
+      "--log-loss", [&look] { look.log_loss(true); }, "Draw the losses on a logarithmic axis");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Request request;
+  CLI::App app("Reads, draws and compares saved learning-rate range tests", "lrfinder");
+  app.require_subcommand(1);
+  const char* const output_help = "File to write: .svg, .png, .pdf, .html, .txt, or .gp (a script)";
+
+  CLI::App* const show_command = app.add_subcommand("show", "Print the recipes and draw the curve");
+  CLI::App* const plot_command = app.add_subcommand("plot", "Draw a curve into a file");
+  CLI::App* const compare_command = app.add_subcommand("compare", "Draw curves into one picture");
+  for (CLI::App* const command : {show_command, plot_command}) {
+    command->add_option("run", request.runs, "Saved range test")->required()->expected(1);
+  }
+  compare_command->add_option("runs", request.runs, "Saved range tests")
+      ->required()
+      ->expected(2, 100);
+  compare_command->add_option("--names", request.names, "Names in the legend, one a run");
+  for (CLI::App* const command : {plot_command, compare_command}) {
+    command->add_option("-o,--output", request.output, output_help)->required();
+  }
+  for (CLI::App* const command : {show_command, plot_command, compare_command}) {
+    add_look(*command, request.look);
+  }
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& fault) {
+    if (fault.get_exit_code() == 0) return app.exit(fault);  // --help
+    const auto commands = app.get_subcommands();
+    std::cerr << "lrfinder: " << fault.what() << "\n\n"
+              << (commands.empty() ? app.help() : commands.front()->help("lrfinder"));
+    return 2;
+  }
+  try {
+    show_command->parsed() ? show(request) : draw(request);
+  } catch (const lrfinder::InvalidOption& fault) {
+    std::cerr << "lrfinder: " << fault.what() << '\n';
+    return 2;
+  } catch (const lrfinder::Error& fault) {
+    std::cerr << "lrfinder: " << fault.what() << '\n';
+    return 1;
+  }
+}

@@ -1,0 +1,57 @@
+#include <catch2.hpp>
+#include <cmath>
+#include <curves.hpp>
+#include <vector>
+
+#include <lrfinder/curve/descent.hpp>
+
+using lrfinder::Descent;
+using lrfinder::History;
+
+TEST_CASE("a descent has its landmarks in order, where the curve has them") {
+  MadeUpCurve curve;
+  curve.noise = 0;
+  const Descent descent(curve.history(), "test");
+  CHECK(descent.first() == Approx(-7));
+  CHECK(descent.onset() < descent.steepest());
+  CHECK(descent.steepest() == Approx(-2).margin(0.05));
+  CHECK(descent.steepest() < descent.nearly_done());
+  CHECK(descent.nearly_done() <= descent.lowest());
+  CHECK(descent.depth() == Approx(1.75).margin(0.15));
+  CHECK(descent.rise() > 0);
+  CHECK(descent.rise() < 1);
+}
+
+TEST_CASE("a loss that does not come back has no rise") {
+  MadeUpCurve curve;
+  curve.end_lr = 0.1;
+  CHECK(std::isinf(Descent(curve.history(), "test").rise()));
+}
+
+TEST_CASE("the noise of a descent is that of its losses, slope and outliers left out") {
+  MadeUpCurve curve;
+  curve.num_iter = 1000;
+  curve.noise = GENERATE(0.01, 0.1);
+  auto history = curve.history();
+  history.raw_loss[10] = 100;
+  const Descent descent(history, "test");
+  CHECK(descent.depth() / descent.signal_to_noise() == Approx(curve.noise).epsilon(0.2));
+}
+
+TEST_CASE("the standard error of a descent takes at most 25 losses for independent") {
+  MadeUpCurve curve;
+  curve.num_iter = GENERATE(1000, 100000);
+  const Descent descent(curve.history(), "test");
+  const double ratio = descent.standard_errors(descent.steepest()) / descent.signal_to_noise();
+  CHECK(ratio == Approx(5).epsilon(0.2));
+}
+
+TEST_CASE("a descent is the same in any order of the iterations, rates of zero left out") {
+  const auto history = MadeUpCurve{}.history();
+  History reversed({history.lr.rbegin(), history.lr.rend()},
+                   {history.raw_loss.rbegin(), history.raw_loss.rend()});
+  reversed.lr.push_back(0);
+  reversed.raw_loss.push_back(-100);
+  CHECK(Descent(reversed, "test").steepest() == Descent(history, "test").steepest());
+  CHECK(Descent(reversed, "test").lowest() == Descent(history, "test").lowest());
+}

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <vector>
+
+#include <lrfinder/curve/history.hpp>
+#include <lrfinder/curve/recorder.hpp>
+#include <lrfinder/curve/schedule.hpp>
+
+// Curves as range tests leave them, made by formula.
+namespace histories {
+
+struct Shape {
+  double start_lr = 1e-7;
+  double end_lr = 10;
+  int num_iter = 100;
+  lrfinder::Schedule schedule = lrfinder::Schedule::exponential;
+  double start_loss = 2.3;   ///< the plateau at the left
+  double descent = 1.9;      ///< how far the loss falls
+  double falls_at = 1e-2;    ///< learning rate in the middle of the descent
+  double explodes_at = 1.5;  ///< learning rate from which the loss grows
+  double noise = 0.03;       ///< standard deviation of the raw loss
+  double diverge_th = 5;
+  std::uint32_t seed = 1;
+};
+
+/// The history that the library's own recorder writes for a loss of this shape.
+inline lrfinder::History recorded(const Shape& shape) {
+  std::mt19937 bits(shape.seed);
+  const auto uniform = [&bits] { return (static_cast<double>(bits()) + 0.5) / 4294967296.0; };
+  lrfinder::RangeTestSettings settings;
+  settings.start_lr = {shape.start_lr};
+  settings.end_lr = {shape.end_lr};
+  settings.num_iter = shape.num_iter;
+  settings.schedule = shape.schedule;
+  settings.smooth_f = 0.2;
+  settings.diverge_th = shape.diverge_th;
+  lrfinder::Recorder recorder(settings);
+  recorder.end(lrfinder::StopReason::completed);
+  for (int i = 0; i < shape.num_iter; ++i) {
+    const double lr =
+        lrfinder::scheduled_lr(shape.schedule, shape.start_lr, shape.end_lr, i, shape.num_iter);
+    const double normal =
+        std::sqrt(-2 * std::log(uniform())) * std::cos(6.283185307179586 * uniform());
+    const double fallen = shape.descent / (1 + std::pow(shape.falls_at / lr, 1.3));
+    const double exploded = std::expm1(std::fmin(40, 2.5 * lr / shape.explodes_at)) * 0.05;
+    if (!recorder.record({lr}, shape.start_loss - fallen + exploded + shape.noise * normal)) break;
+  }
+  return recorder.finish();
+}
+
+}  // namespace histories
