@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <functional>
+#include <iostream>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -99,13 +101,6 @@ double accuracy(torch::nn::Sequential& model, const Digits& digits, torch::Devic
   return static_cast<double>(right) / static_cast<double>(digits.count());
 }
 
-void print_progress(const lrfinder::Iteration& i) {
-  if (i.index % 10 == 9) {
-    std::printf("  %3d of %d   lr %8.2g   loss %8.4g\n", static_cast<int>(i.index + 1),
-                static_cast<int>(i.num_iter), i.lr, i.loss);
-  }
-}
-
 void run(const Arguments& arguments) {
   if (arguments.device.is_cuda() && !torch::cuda::is_available()) {
     throw std::runtime_error("this LibTorch finds no CUDA device; leave out --device cuda");
@@ -124,16 +119,19 @@ void run(const Arguments& arguments) {
   auto val_loader = in_order(data.validation, 512);
 
   std::puts("\nRange test:");
+  lrfinder::Progress progress(std::cout, lrfinder::is_terminal(stdout));
   lrfinder::LRFinder finder(model, optimizer, criterion);
   const lrfinder::History& history = finder.range_test(
       *train_loader, *val_loader,
-      lrfinder::RangeTestOptions().start_lr(1e-5).end_lr(10).on_iteration(print_progress));
-  std::printf("  %s after %d iterations, %.1f s\n", to_string(history.stop_reason),
+      lrfinder::RangeTestOptions().start_lr(1e-5).end_lr(10).on_iteration(std::ref(progress)));
+  std::printf("%s after %d iterations, %.1f s\n", to_string(history.stop_reason),
               static_cast<int>(history.size()), history.wall_seconds);
 
   const lrfinder::Suggestion suggestion = finder.suggestion();
   std::printf("\nSuggested learning rate: %.3g (%s)\n", suggestion.lr, suggestion.recipe.c_str());
   if (!suggestion.caveat.empty()) std::printf("  %s\n", suggestion.caveat.c_str());
+  lrfinder::plot(history, "lr_finder.svg");
+  std::puts("  picture: lr_finder.svg");
 
   std::puts(
       "\nThree epochs from the untouched model, learning rate and accuracy on what was held back:");
