@@ -206,7 +206,9 @@ class LRFinder {
     Model& model = model_;
     const training::ModuleHandle model_handle(training::module_of(model));
     const training::Placement placement(model_handle, *optimizer_, device_);
-    std::vector<training::ModuleHandle> modules{model_handle};
+    std::vector<training::ModuleHandle> modules;
+    modules.reserve(2);
+    modules.push_back(model_handle);
     if constexpr (training::is_model<Criterion>) {
       Criterion& criterion = criterion_;
       modules.emplace_back(training::module_of(criterion));
