@@ -50,7 +50,7 @@ for suite in "$@"; do
   trap unmount EXIT
   copy_source "$directory/lrfinder"
   echo "Testing on $suite"
-  chroot "$directory" /usr/bin/env CXXFLAGS=-Werror CMAKE_COLOR_DIAGNOSTICS=OFF /lrfinder/tests/run.sh
+  chroot "$directory" /usr/bin/env CXXFLAGS=-Werror /lrfinder/tests/run.sh
   unmount
 done
 [ ${#skipped[@]} -eq 0 ] || echo "NOT TESTED: ${skipped[*]}" >&2

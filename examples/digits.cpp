@@ -123,7 +123,8 @@ void run(const Arguments& arguments) {
   lrfinder::LRFinder finder(model, optimizer, criterion);
   const lrfinder::History& history = finder.range_test(
       *train_loader, *val_loader,
-      lrfinder::RangeTestOptions().start_lr(1e-5).end_lr(10).on_iteration(std::ref(progress)));
+      lrfinder::RangeTestOptions().start_lr(1e-5).end_lr(10).smooth_f(0.3).on_iteration(
+          std::ref(progress)));
   std::printf("%s after %d iterations, %.1f s\n", to_string(history.stop_reason),
               static_cast<int>(history.size()), history.wall_seconds);
 
