@@ -7,8 +7,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <functional>
-#include <iostream>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -119,7 +117,6 @@ void run(const Arguments& arguments) {
   auto val_loader = in_order(data.validation, 512);
 
   std::puts("\nRange test:");
-  lrfinder::Progress progress(std::cout, lrfinder::is_terminal(stdout));
   lrfinder::LRFinder finder(model, optimizer, criterion);
   const lrfinder::History& history = finder.range_test(
       *train_loader, *val_loader,
@@ -131,7 +128,7 @@ void run(const Arguments& arguments) {
   const lrfinder::Suggestion suggestion = finder.suggestion();
   std::printf("\nSuggested learning rate: %.3g (%s)\n", suggestion.lr, suggestion.recipe.c_str());
   if (!suggestion.caveat.empty()) std::printf("  %s\n", suggestion.caveat.c_str());
-  lrfinder::plot(history, "lr_finder.svg");
+  finder.plot("lr_finder.svg");
   std::puts("  picture: lr_finder.svg");
 
   std::puts(

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -12,6 +13,9 @@
 
 #include <lrfinder/curve/error.hpp>
 #include <lrfinder/curve/history.hpp>
+#include <lrfinder/curve/iteration.hpp>
+#include <lrfinder/curve/plot.hpp>
+#include <lrfinder/curve/plot_options.hpp>
 #include <lrfinder/curve/recorder.hpp>
 #include <lrfinder/curve/steepest.hpp>
 #include <lrfinder/curve/suggestion.hpp>
@@ -19,6 +23,7 @@
 #include <lrfinder/training/learning_rates.hpp>
 #include <lrfinder/training/loader.hpp>
 #include <lrfinder/training/model.hpp>
+#include <lrfinder/training/objective.hpp>
 #include <lrfinder/training/options.hpp>
 #include <lrfinder/training/placement.hpp>
 #include <lrfinder/training/plan.hpp>
@@ -27,6 +32,7 @@
 #include <lrfinder/training/step.hpp>
 #include <lrfinder/training/training_mode.hpp>
 #include <lrfinder/training/validation.hpp>
+#include <lrfinder/training/watch.hpp>
 
 namespace lrfinder {
 
@@ -93,16 +99,12 @@ class LRFinder {
   /// and history() holds what was recorded before it.
   template <class TrainLoader>
   const History& range_test(TrainLoader&& train_loader, const RangeTestOptions& options = {}) {
-    check_types<TrainLoader>();
-    Model& model = model_;
-    Criterion& criterion = criterion_;
-    RangeTestSettings settings = training::plan(options, *optimizer_);
-    borrow(settings, options, [&](torch::Device device, training::TrainingMode&, auto&& run) {
+    check<TrainLoader>(options);
+    borrow(options, /*validation=*/false, [&](auto& objective, training::TrainingMode&, auto run) {
       training::Walk train_batches(train_loader, "training loader");
       train_batches.start();
-      training::Step step(model, *optimizer_, criterion, train_batches, device, options);
-      return run(step,
-                 [](const torch::Tensor& training_loss) { return training_loss.item<double>(); });
+      training::Step step(objective, *optimizer_, train_batches, options, /*with_metrics=*/true);
+      return run(step, [&] { return step.measured(); });
     });
     return history_;
   }
@@ -116,22 +118,24 @@ class LRFinder {
             class = std::enable_if_t<!std::is_convertible_v<ValLoader, const RangeTestOptions&>>>
   const History& range_test(TrainLoader&& train_loader, ValLoader&& val_loader,
                             const RangeTestOptions& options = {}) {
-    check_types<TrainLoader>();
-    check_types<ValLoader>();
+    check<TrainLoader>(options);
+    check<ValLoader>(options);
     training::require_two_walks(train_loader, val_loader);
-    Model& model = model_;
-    Criterion& criterion = criterion_;
-    RangeTestSettings settings = training::plan(options, *optimizer_);
-    settings.validation = true;
-    borrow(settings, options, [&](torch::Device device, training::TrainingMode& mode, auto&& run) {
-      training::Walk train_batches(train_loader, "training loader");
-      training::Walk val_batches(val_loader, "validation loader");
-      train_batches.start();
-      val_batches.start();
-      training::Step step(model, *optimizer_, criterion, train_batches, device, options);
-      training::Validation validation(model, criterion, val_batches, mode, device);
-      return run(step, [&](const torch::Tensor&) { return validation(); });
-    });
+    borrow(options, /*validation=*/true,
+           [&](auto& objective, training::TrainingMode& mode, auto run) {
+             training::Walk train_batches(train_loader, "training loader");
+             training::Walk val_batches(val_loader, "validation loader");
+             train_batches.start();
+             val_batches.start();
+             training::Step step(objective, *optimizer_, train_batches, options,
+                                 /*with_metrics=*/false);
+             training::Validation validation(objective, val_batches, mode, options);
+             return run(step, [&] {
+               Measurement measured = validation();
+               measured.grad_norm = step.grad_norm();
+               return measured;
+             });
+           });
     return history_;
   }
 
@@ -145,16 +149,7 @@ class LRFinder {
 
   /// The learning rate that a recipe of your choice reads off the last history: one from the
   /// namespace lrfinder::suggest, or a callable of your own.
-  Suggestion suggestion(const Recipe& recipe) const {
-    if (history_.empty()) {
-      throw NoSuggestion(
-          history_.stop_reason == StopReason::non_finite_loss
-              ? "suggestion: the first loss of the range test was already not finite; look at the "
-                "data and the criterion, or lower start_lr"
-              : "suggestion: no iteration has been recorded; call range_test() first");
-    }
-    return recipe(history_);
-  }
+  Suggestion suggestion(const Recipe& recipe) const { return recipe(recorded_history()); }
 
   /// Sets the suggested learning rate on the optimizer: on its first parameter group, and on the
   /// others with the ratio that they had at that point of the test. Returns the suggestion.
@@ -171,6 +166,26 @@ class LRFinder {
     return suggestion;
   }
 
+  /// Draws the last history into a file, by its ending: .svg, .png, .pdf, .html, .txt or .gp; see
+  /// lrfinder::plot(), which also draws several histories into one picture.
+  void plot(const std::string& path, const PlotOptions& options = {}) const {
+    lrfinder::plot(recorded_history(), path, options);
+  }
+
+  /// Draws the last history with letters, as wide as the terminal.
+  void plot(std::ostream& out, const PlotOptions& options = {}) const {
+    lrfinder::plot(recorded_history(), out, options);
+  }
+
+  /// Names what else the criterion trains or changes, to be given back with the rest: modules (as
+  /// the model is given), optimizers and tensors, for example the discriminator of a GAN and its
+  /// optimizer. All have to outlive the finder.
+  template <class... Others>
+  LRFinder& also_restore(Others&... others) {
+    (borrow_too(others), ...);
+    return *this;
+  }
+
   /// Undoes a range test that ran with `restore(false)`: everything is as it was before it. Does
   /// nothing when everything has been given back already, so that it can never undo training.
   void reset() {
@@ -178,12 +193,14 @@ class LRFinder {
   }
 
  private:
+  // Checks, as far as types tell, that the loader and the criterion go together.
   template <class Loader>
-  static void check_types() {
-    static_assert(training::is_loader<std::remove_reference_t<Loader>>,
+  static void check(const RangeTestOptions& options) {
+    constexpr bool walks = training::is_loader<std::remove_reference_t<Loader>>;
+    static_assert(walks,
                   "range_test: a loader must be something that a range-based for loop walks; "
                   "dereference the pointer that torch::data::make_data_loader returns");
-    if constexpr (training::is_loader<std::remove_reference_t<Loader>>) {
+    if constexpr (walks) {
       using Batch = training::traits::batch_t<std::remove_reference_t<Loader>>;
       static_assert(
           training::is_criterion_for<Model, Criterion, Batch>,
@@ -192,40 +209,49 @@ class LRFinder {
           "criterion(model, batch), and return a torch::Tensor. A batch is a "
           "torch::data::Example<>, a pair or tuple, or a struct of two members; other batches "
           "need the form criterion(model, batch)");
+      if (!options.metrics().empty() &&
+          !training::Objective<Model, Criterion>::template has_metrics<Batch>()) {
+        throw InvalidOption(
+            "RangeTestOptions: metric() needs a criterion of the form (output, target) and a model "
+            "and batches whose output and target are tensors");
+      }
     }
   }
 
   // Saves everything, lets `body` run the test, and gives everything back.
   template <class Body>
-  void borrow(const RangeTestSettings& settings, const RangeTestOptions& options, Body&& body) {
+  void borrow(const RangeTestOptions& options, bool validation, Body&& body) {
+    RangeTestSettings settings = training::plan(options, *optimizer_);
+    settings.validation = validation;
     if (c10::InferenceMode::is_enabled()) {
       throw InvalidOption(
           "range_test: called under c10::InferenceMode, where nothing can be trained; end the "
           "guard's scope before");
     }
     Model& model = model_;
+    Criterion& criterion = criterion_;
     const training::ModuleHandle model_handle(training::module_of(model));
-    const training::Placement placement(model_handle, *optimizer_, device_);
-    std::vector<training::ModuleHandle> modules;
-    modules.reserve(2);
-    modules.push_back(model_handle);
+    training::Borrowed borrowed = others_;
+    borrowed.modules.insert(borrowed.modules.begin(), model_handle);
+    borrowed.optimizers.insert(borrowed.optimizers.begin(), optimizer_);
     if constexpr (training::is_model<Criterion>) {
-      Criterion& criterion = criterion_;
-      modules.emplace_back(training::module_of(criterion));
+      borrowed.modules.emplace_back(training::module_of(criterion));
     }
-    auto saved = std::make_unique<training::SavedState>(modules, *optimizer_, placement, options);
+    const training::Placement placement(model_handle, *optimizer_, device_);
+    auto saved = std::make_unique<training::SavedState>(borrowed, placement, options);
     saved_ = nullptr;
     Recorder recorder(settings);
     try {
       if (placement.moves) {
-        for (training::ModuleHandle& module : modules) module.to(placement.device);
+        for (training::ModuleHandle& module : borrowed.modules) module.to(placement.device);
       }
-      training::TrainingMode& mode = saved->model_mode();
-      mode.train();
-      const StopReason reason = body(placement.device, mode, [&](auto& step, auto&& measure) {
-        return training::range_test(settings, *optimizer_, step, measure, options.on_iteration(),
-                                    recorder);
-      });
+      saved->model_mode().train();
+      training::Objective<Model, Criterion> objective(model, criterion, placement.device);
+      const StopReason reason =
+          body(objective, saved->model_mode(), [&](auto& step, auto&& measure) {
+            const training::Watch watch(options);
+            return training::range_test(settings, *optimizer_, step, measure, watch, recorder);
+          });
       history_ = recorder.finish(reason);
     } catch (...) {
       history_ = recorder.finish(StopReason::failed);
@@ -239,10 +265,36 @@ class LRFinder {
     }
   }
 
+  template <class Other>
+  void borrow_too(Other& other) {
+    static_assert(training::is_model<Other> || std::is_same_v<Other, torch::Tensor> ||
+                      std::is_base_of_v<torch::optim::Optimizer, Other>,
+                  "also_restore: takes modules, optimizers and tensors");
+    if constexpr (training::is_model<Other>) {
+      others_.modules.emplace_back(training::module_of(other));
+    } else if constexpr (std::is_same_v<Other, torch::Tensor>) {
+      others_.tensors.push_back(other);
+    } else {
+      others_.optimizers.push_back(&other);
+    }
+  }
+
+  const History& recorded_history() const {
+    if (history_.empty()) {
+      throw NoSuggestion(
+          history_.stop_reason == StopReason::non_finite_loss
+              ? "LRFinder: the first loss of the range test was already not finite; look at the "
+                "data and the criterion, or lower start_lr"
+              : "LRFinder: no iteration has been recorded; call range_test() first");
+    }
+    return history_;
+  }
+
   training::Kept<Model> model_;
   Optimizer* optimizer_;
   training::Kept<Criterion> criterion_;
   std::optional<torch::Device> device_;
+  training::Borrowed others_;
   History history_;
   std::unique_ptr<training::SavedState> saved_;
 };

@@ -94,7 +94,7 @@ struct History {
   std::map<std::string, std::vector<double>> metrics;
 
   StopReason stop_reason = StopReason::completed;
-  /// Duration of the test in seconds, snapshot and restore included.
+  /// Duration of the iterations in seconds, without saving and giving back.
   double wall_seconds = 0;
   /// What the test was asked to do; default values where the history was not recorded by a test.
   RangeTestSettings settings;

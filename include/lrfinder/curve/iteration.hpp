@@ -2,11 +2,24 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <optional>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 namespace lrfinder {
+
+/// What is measured in one iteration.
+struct Measurement {
+  /// The loss to record.
+  double loss = 0;
+  /// Norm of the gradient over all parameters, before clipping, where it is recorded.
+  std::optional<double> grad_norm;
+  /// Further figures by name; the same names in every iteration.
+  std::map<std::string, double> metrics;
+};
 
 /// The figures of one iteration of a range test, as the `on_iteration` callback gets them.
 struct Iteration {
@@ -24,6 +37,10 @@ struct Iteration {
   double loss = 0;
   /// Smallest smoothed loss so far.
   double best_loss = 0;
+  /// Norm of the gradient over all parameters, before clipping, where it is recorded.
+  std::optional<double> grad_norm;
+  /// Metrics by name.
+  std::map<std::string, double> metrics;
 };
 
 /// Called after each iteration; returning false stops the test. A callable that returns nothing

@@ -7,12 +7,13 @@
 #include <vector>
 
 #include <lrfinder/curve/history.hpp>
+#include <lrfinder/curve/steepest.hpp>
 #include <lrfinder/curve/suggestion.hpp>
 
 namespace lrfinder {
 
 /// The recipes that a picture marks when it is not told which.
-inline std::vector<Recipe> default_recipes() { return {}; }
+inline std::vector<Recipe> default_recipes() { return {suggest::steepest}; }
 
 /// How a picture looks. Setters chain: `PlotOptions().title("digits").size(1200, 900)`. Each has a
 /// function of the same name that reads the value.

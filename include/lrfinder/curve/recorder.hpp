@@ -26,17 +26,19 @@ class Recorder {
     history_.settings = std::move(settings);
   }
 
-  /// Records the loss at the given rates, one for each parameter group. A loss that is not finite
-  /// is not recorded: returns false.
-  bool record(const std::vector<double>& group_lr, double raw_loss) {
-    if (!std::isfinite(raw_loss)) return false;
+  /// Records what was measured at the given rates, one for each parameter group. A loss that is not
+  /// finite is not recorded: returns false.
+  bool record(const std::vector<double>& group_lr, Measurement measured) {
+    if (!std::isfinite(measured.loss)) return false;
     current_.index = static_cast<std::int64_t>(history_.size());
     current_.lr = group_lr.front();
     current_.group_lr = group_lr;
-    current_.raw_loss = raw_loss;
-    current_.loss = smooth_(raw_loss);
+    current_.raw_loss = measured.loss;
+    current_.loss = smooth_(measured.loss);
     has_diverged_ = divergence_(current_.loss);
     current_.best_loss = divergence_.best();
+    current_.grad_norm = measured.grad_norm;
+    current_.metrics = std::move(measured.metrics);
 
     history_.lr.push_back(current_.lr);
     history_.loss.push_back(current_.loss);
@@ -44,6 +46,8 @@ class Recorder {
     for (std::size_t group = 0; group < history_.group_lr.size(); ++group) {
       history_.group_lr[group].push_back(group_lr[group]);
     }
+    if (current_.grad_norm) history_.grad_norm.push_back(*current_.grad_norm);
+    for (const auto& [name, value] : current_.metrics) history_.metrics[name].push_back(value);
     return true;
   }
 

@@ -151,6 +151,16 @@ T on_device(const T& value, torch::Device device) {
   }
 }
 
+/// The batch as one input and one target: a vector of `Example`s, as an unmapped dataset yields it,
+/// is stacked; all else is a batch already.
+template <class Batch>
+const Batch& collated(const Batch& batch) {
+  return batch;
+}
+inline torch::data::Example<> collated(const std::vector<torch::data::Example<>>& samples) {
+  return torch::data::transforms::Stack<>().apply_batch(samples);
+}
+
 /// Number of samples in a batch: dimension 0 of its first tensor, or the length of a vector of
 /// `Example`s.
 ///

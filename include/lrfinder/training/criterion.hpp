@@ -1,12 +1,10 @@
 #pragma once
 
-#include <sstream>
 #include <type_traits>
 #include <utility>
 
 #include <torch/torch.h>
 
-#include <lrfinder/curve/error.hpp>
 #include <lrfinder/training/batch.hpp>
 #include <lrfinder/training/model.hpp>
 
@@ -54,10 +52,11 @@ struct takes_model_and_batch<
 
 }  // namespace traits
 
-/// True when the criterion is called with the model's output and the batch's target.
+/// True when the criterion is called with the model's output and the target of the batch, which is
+/// collated() where need be.
 template <class Model, class Criterion, class Batch>
-inline constexpr bool takes_output_and_target =
-    traits::takes_output_and_target<Model, Criterion, Batch>::value;
+inline constexpr bool takes_output_and_target = traits::takes_output_and_target<
+    Model, Criterion, std::decay_t<decltype(collated(std::declval<const Batch&>()))>>::value;
 
 /// True when the criterion is called with the model itself and the whole batch. Where a criterion
 /// could be called both ways, it gets the output and the target.
@@ -70,42 +69,5 @@ inline constexpr bool takes_model_and_batch =
 template <class Model, class Criterion, class Batch>
 inline constexpr bool is_criterion_for = takes_output_and_target<Model, Criterion, Batch> ||
                                          takes_model_and_batch<Model, Criterion, Batch>;
-
-/// Throws InvalidStep unless the tensor is there.
-inline void require_defined(const torch::Tensor& tensor, const char* what) {
-  if (!tensor.defined()) {
-    throw InvalidStep(std::string("range_test: the batch has no ") + what +
-                      ": its tensor is undefined");
-  }
-}
-template <class T>
-void require_defined(const T&, const char*) {}
-
-/// The loss of the model on a batch that already is on its device: a tensor with one element.
-///
-/// Throws InvalidStep when the batch has no tensors or the criterion returns no scalar.
-template <class Model, class Criterion, class Batch>
-torch::Tensor loss_of(Model& model, Criterion& criterion, const Batch& batch) {
-  torch::Tensor loss;
-  if constexpr (takes_output_and_target<Model, Criterion, Batch>) {
-    require_defined(input_of(batch), "input");
-    require_defined(target_of(batch), "target");
-    loss = call_criterion(criterion, forward(model, input_of(batch)), target_of(batch));
-  } else {
-    loss = call_criterion(criterion, model, batch);
-  }
-  if (!loss.defined() || loss.numel() != 1) {
-    std::ostringstream message;
-    message << "range_test: the criterion returned ";
-    if (loss.defined()) {
-      message << "a tensor of shape " << loss.sizes();
-    } else {
-      message << "an undefined tensor";
-    }
-    message << "; it must return a scalar: reduce the losses of the samples with .mean()";
-    throw InvalidStep(message.str());
-  }
-  return loss;
-}
 
 }  // namespace lrfinder::training

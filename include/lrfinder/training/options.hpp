@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,6 +29,19 @@ class GroupRates {
  private:
   std::vector<double> values_;
 };
+
+/// Judges the output of the model against the target of a batch: returns a tensor of one element,
+/// averaged over the samples of the batch. `accuracy` is one.
+using Metric =
+    std::function<torch::Tensor(const torch::Tensor& output, const torch::Tensor& target)>;
+
+/// The share of samples whose largest output is that of their class.
+///
+/// `output`: scores, classes in dimension 1 (N x C, or N x C x ... as for cross_entropy). `target`:
+/// class indices (N or N x ...). Returns a scalar between 0 and 1.
+inline torch::Tensor accuracy(const torch::Tensor& output, const torch::Tensor& target) {
+  return output.argmax(1).eq(target).to(torch::kFloat).mean();
+}
 
 /// Where the copies that give everything back are kept during a range test.
 enum class Snapshot {
@@ -66,12 +81,38 @@ struct RangeTestOptions {
   /// test left it until LRFinder::reset(). After an exception everything is given back in any case.
   /// Default: true.
   TORCH_ARG(bool, restore) = true;
+  /// The norm of the gradient over all parameters is clipped to this before each update; positive.
+  /// The norm before clipping is recorded. Default: no clipping.
+  TORCH_ARG(std::optional<double>, clip_grad_norm) = std::nullopt;
+  /// Each element of the gradients is clipped to [-value, value] before each update; positive. The
+  /// norm before clipping is recorded. Default: no clipping.
+  TORCH_ARG(std::optional<double>, clip_grad_value) = std::nullopt;
+  /// Whether the norm of the gradient is recorded where nothing is clipped. Default: false.
+  TORCH_ARG(bool, record_grad_norm) = false;
+  /// Number of batches of the validation loader that are evaluated, from its first; at least 1.
+  /// Default: all.
+  TORCH_ARG(std::optional<std::int64_t>, val_batches) = std::nullopt;
+  /// Whether a line on stderr shows how far the test is. Default: false.
+  TORCH_ARG(bool, progress) = false;
   /// Where the copies that give everything back are kept. Default: Snapshot::device.
   TORCH_ARG(Snapshot, snapshot) = Snapshot::device;
   /// Folder of the temporary file for Snapshot::disk. Default: the system's.
   TORCH_ARG(std::string, snapshot_dir) = "";
   /// Called after each iteration with its figures; returning false stops the test. Default: none.
   TORCH_ARG(IterationCallback, on_iteration) = {};
+
+ public:
+  /// Adds a figure that is recorded beside the loss, on the same batches: those of the validation
+  /// loader where there is one, else the training batches before the update. Smith 2017 plots
+  /// `accuracy`. Needs a criterion of the form `(output, target)` and tensors.
+  RangeTestOptions& metric(std::string name, Metric metric) {
+    metrics_.emplace_back(std::move(name), std::move(metric));
+    return *this;
+  }
+  const std::vector<std::pair<std::string, Metric>>& metrics() const noexcept { return metrics_; }
+
+ private:
+  std::vector<std::pair<std::string, Metric>> metrics_;
 };
 
 }  // namespace lrfinder

@@ -107,6 +107,20 @@ inline RangeTestSettings plan(const RangeTestOptions& options,
   if (options.accumulation_steps() < 1) {
     invalid_option("accumulation_steps (", options.accumulation_steps(), ") must be at least 1");
   }
+  if (options.clip_grad_norm() && !(*options.clip_grad_norm() > 0)) {
+    invalid_option("clip_grad_norm (", *options.clip_grad_norm(), ") must be positive");
+  }
+  if (options.clip_grad_value() && !(*options.clip_grad_value() > 0)) {
+    invalid_option("clip_grad_value (", *options.clip_grad_value(), ") must be positive");
+  }
+  if (options.val_batches() && *options.val_batches() < 1) {
+    invalid_option("val_batches (", *options.val_batches(), ") must be at least 1");
+  }
+  for (const auto& [name, metric] : options.metrics()) {
+    if (name.empty() || !metric) {
+      invalid_option("metric (\"", name, "\") needs a name and something to call");
+    }
+  }
   settings.num_iter = options.num_iter();
   settings.schedule = options.schedule();
   settings.smooth_f = options.smooth_f();

@@ -17,26 +17,32 @@
 
 namespace lrfinder::training {
 
+/// What a range test borrows.
+struct Borrowed {
+  std::vector<ModuleHandle> modules;  // the model first
+  std::vector<torch::optim::Optimizer*> optimizers;
+  std::vector<torch::Tensor> tensors;
+};
+
 /// Everything that a range test borrows, as it was: parameters, buffers and gradients, the state
 /// and options of the optimizer, the training flags of all submodules, the random state.
 class SavedState {
  public:
-  /// Saves the modules (the model, and the criterion where it is a module) and the optimizer.
-  /// The model comes first.
-  ///
-  /// When it throws, nothing has changed.
-  SavedState(const std::vector<ModuleHandle>& modules, torch::optim::Optimizer& optimizer,
-             const Placement& placement, const RangeTestOptions& options)
+  /// Saves what is borrowed. When it throws, nothing has changed.
+  SavedState(const Borrowed& borrowed, const Placement& placement, const RangeTestOptions& options)
       : random_(placement.device),
-        tensors_(make_store(options), treatment_of_gradients(options), placement),
-        optimizer_(optimizer, tensors_, placement) {
-    for (const ModuleHandle& module : modules) {
+        tensors_(make_store(options), treatment_of_gradients(options), placement) {
+    for (torch::optim::Optimizer* optimizer : borrowed.optimizers) {
+      optimizers_.emplace_back(*optimizer, tensors_, placement);
+    }
+    for (const ModuleHandle& module : borrowed.modules) {
       module.each_parameter([&](const torch::Tensor& parameter) { tensors_.save(parameter); });
       module.each_buffer([&](const torch::Tensor& buffer) { tensors_.save(buffer); });
       modes_.emplace_back(module);
     }
+    for (const torch::Tensor& tensor : borrowed.tensors) tensors_.save(tensor);
     tensors_.set_gradients_aside();
-    optimizer_.set_state_aside();
+    for (SavedOptimizer& optimizer : optimizers_) optimizer.set_state_aside();
   }
 
   /// The training flags of the model.
@@ -45,7 +51,7 @@ class SavedState {
   /// Gives everything back. To be called once. Throws SnapshotError, after all that can be given
   /// back has been, when a copy was damaged.
   void restore() {
-    optimizer_.restore();
+    for (SavedOptimizer& optimizer : optimizers_) optimizer.restore();
     for (TrainingMode& mode : modes_) mode.restore();
     random_.restore();
     tensors_.restore();
@@ -59,7 +65,7 @@ class SavedState {
 
   RandomState random_;
   SavedTensors tensors_;
-  SavedOptimizer optimizer_;
+  std::vector<SavedOptimizer> optimizers_;
   std::vector<TrainingMode> modes_;
 };
 

@@ -1,15 +1,20 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <typeinfo>
+#include <utility>
 #include <vector>
 
 #include <torch/torch.h>
 
 #include <lrfinder/curve/error.hpp>
+#include <lrfinder/curve/iteration.hpp>
 #include <lrfinder/training/compatibility.hpp>
-#include <lrfinder/training/criterion.hpp>
+#include <lrfinder/training/gradients.hpp>
 #include <lrfinder/training/loader.hpp>
+#include <lrfinder/training/objective.hpp>
 #include <lrfinder/training/optimizer_state.hpp>
 #include <lrfinder/training/options.hpp>
 
@@ -19,42 +24,44 @@ namespace lrfinder::training {
 template <class Model, class Criterion, class Loader>
 class Step {
  public:
-  Step(Model& model, torch::optim::Optimizer& optimizer, Criterion& criterion,
-       Walk<Loader>& batches, torch::Device device, const RangeTestOptions& options)
-      : model_(model),
+  /// All arguments live as long as this.
+  Step(Objective<Model, Criterion>& objective, torch::optim::Optimizer& optimizer,
+       Walk<Loader>& batches, const RangeTestOptions& options, bool with_metrics)
+      : objective_(objective),
         optimizer_(optimizer),
-        criterion_(criterion),
         batches_(batches),
-        device_(device),
-        accumulation_steps_(options.accumulation_steps()),
-        zero_in_place_(options.snapshot() != Snapshot::device),
-        closure_(use_of_closure(optimizer)) {}
+        options_(options),
+        closure_(use_of_closure(optimizer)),
+        metrics_(options),
+        with_metrics_(with_metrics) {}
 
-  /// Takes the next batches, adds up their gradients and updates. Returns the training loss from
-  /// before the update, a scalar on the device.
-  torch::Tensor operator()() {
+  /// Takes the next batches, adds up their gradients, clips them and updates.
+  void operator()() {
     switch (closure_) {
-      case Closure::unused: {
-        torch::Tensor loss = fetch_and_differentiate();
+      case Closure::unused:
+        loss_ = fetch_and_differentiate();
         optimizer_.step();
-        return loss;
-      }
-      case Closure::required: {
-        torch::Tensor first_loss;
+        break;
+      case Closure::required:
+        loss_ = torch::Tensor();
         optimizer_.step([&] {
-          if (first_loss.defined()) return differentiate_again();
-          return first_loss = fetch_and_differentiate();
+          if (loss_.defined()) return differentiate_again();
+          return loss_ = fetch_and_differentiate();
         });
-        return first_loss;
-      }
-      case Closure::possible: {
-        torch::Tensor loss = fetch_and_differentiate();
+        break;
+      case Closure::possible:
+        loss_ = fetch_and_differentiate();
         optimizer_.step([&] { return differentiate_again(); });
-        return loss;
-      }
+        break;
     }
-    return {};
   }
+
+  /// What was measured before the last update: the training loss, and the metrics where they are
+  /// wanted.
+  Measurement measured() { return {loss_.template item<double>(), grad_norm_, metrics_.take()}; }
+
+  /// The norm of the last gradients before they were clipped, where it is recorded.
+  std::optional<double> grad_norm() const { return grad_norm_; }
 
  private:
   // What step() does with its closure. LBFGS asks it for the loss, and asks again. An optimizer of
@@ -66,69 +73,74 @@ class Step {
     return typeid(optimizer) == typeid(torch::optim::LBFGS) ? Closure::required : Closure::unused;
   }
 
-  using Batch = traits::batch_t<Loader>;
+  using Batch = decltype(std::declval<Objective<Model, Criterion>&>().prepared(
+      std::declval<const traits::batch_t<Loader>&>()));
 
   torch::Tensor fetch_and_differentiate() {
     kept_batches_.clear();
-    return differentiate([&](std::int64_t) {
-      Batch batch = on_device<Batch>(batches_.next(), device_);
+    const auto next_batch = [&](std::int64_t) {
+      Batch batch = objective_.prepared(batches_.next());
       if (closure_ != Closure::unused) kept_batches_.push_back(batch);
       return batch;
-    });
+    };
+    torch::Tensor loss = differentiate(next_batch, with_metrics_ ? &metrics_ : nullptr);
+    require_gradients();
+    grad_norm_ = clip_gradients(optimizer_, options_);
+    return loss;
   }
 
   torch::Tensor differentiate_again() {
-    return differentiate(
-        [&](std::int64_t i) { return kept_batches_[static_cast<std::size_t>(i)]; });
+    const auto kept_batch = [&](std::int64_t i) -> const Batch& {
+      return kept_batches_[static_cast<std::size_t>(i)];
+    };
+    torch::Tensor loss = differentiate(kept_batch, nullptr);
+    clip_gradients(optimizer_, options_);
+    return loss;
   }
 
   // Leaves the gradients of all accumulation steps in the parameters; returns the sum of the
   // scaled losses.
   template <class BatchAt>
-  torch::Tensor differentiate(BatchAt&& batch_at) {
+  torch::Tensor differentiate(BatchAt&& batch_at, MetricMeans* metrics) {
     const torch::AutoGradMode with_gradients(true);
-    zero_gradients(optimizer_, zero_in_place_);
+    zero_gradients(optimizer_, /*in_place=*/options_.snapshot() != Snapshot::device);
     torch::Tensor sum;
-    for (std::int64_t i = 0; i < accumulation_steps_; ++i) {
-      torch::Tensor loss = loss_of(model_, criterion_, batch_at(i));
+    for (std::int64_t i = 0; i < options_.accumulation_steps(); ++i) {
+      torch::Tensor loss = objective_(batch_at(i), metrics);
       if (!loss.requires_grad()) {
         throw InvalidStep(
             "range_test: the loss needs no gradient; are all parameters frozen, or does the "
             "criterion detach the output?");
       }
-      if (accumulation_steps_ > 1) loss = loss / accumulation_steps_;
+      if (options_.accumulation_steps() > 1) loss = loss / options_.accumulation_steps();
       loss.backward();
       sum = sum.defined() ? sum + loss.detach() : loss.detach();
     }
-    require_gradients();
     return sum;
   }
 
   // An optimizer built with other parameters would otherwise record a flat curve.
   void require_gradients() {
     if (checked_gradients_) return;
-    for (const auto& group : optimizer_.param_groups()) {
-      for (const auto& parameter : group.params()) {
-        if (parameter.grad().defined()) checked_gradients_ = true;
-      }
-    }
-    if (!checked_gradients_) {
+    if (parameters_with_gradient(optimizer_).empty()) {
       throw InvalidStep(
           "range_test: no parameter of the optimizer got a gradient; was the optimizer built with "
           "the parameters of another model?");
     }
+    checked_gradients_ = true;
   }
 
-  Model& model_;
+  Objective<Model, Criterion>& objective_;
   torch::optim::Optimizer& optimizer_;
-  Criterion& criterion_;
   Walk<Loader>& batches_;
-  torch::Device device_;
-  std::int64_t accumulation_steps_;
-  bool zero_in_place_;
+  const RangeTestOptions& options_;
   Closure closure_;
-  bool checked_gradients_ = false;
+  MetricMeans metrics_;
+  bool with_metrics_;
+  torch::Tensor loss_;
+  std::optional<double> grad_norm_;
   std::vector<Batch> kept_batches_;
+  bool checked_gradients_ = false;
 };
 
 }  // namespace lrfinder::training

@@ -1,18 +1,22 @@
 #pragma once
 
-#include <cstddef>
-#include <vector>
+#include <cstdint>
+#include <limits>
 
 #include <torch/torch.h>
 
+#include <lrfinder/curve/iteration.hpp>
 #include <lrfinder/training/batch.hpp>
-#include <lrfinder/training/criterion.hpp>
 #include <lrfinder/training/loader.hpp>
+#include <lrfinder/training/means.hpp>
+#include <lrfinder/training/objective.hpp>
+#include <lrfinder/training/options.hpp>
 #include <lrfinder/training/training_mode.hpp>
 
 namespace lrfinder::training {
 
-/// The mean loss over the samples of a validation loader, in eval mode and without gradients.
+/// The mean loss, and the metrics, over the samples of a validation loader, in eval mode and
+/// without gradients.
 ///
 /// Each batch's loss is weighted by its size, and the sum divided by the number of samples that
 /// were seen, so that a smaller last batch or a dropped one does no harm. The criterion has to
@@ -20,39 +24,35 @@ namespace lrfinder::training {
 template <class Model, class Criterion, class Loader>
 class Validation {
  public:
-  Validation(Model& model, Criterion& criterion, Walk<Loader>& batches, TrainingMode& mode,
-             torch::Device device)
-      : model_(model), criterion_(criterion), batches_(batches), mode_(mode), device_(device) {}
+  Validation(Objective<Model, Criterion>& objective, Walk<Loader>& batches, TrainingMode& mode,
+             const RangeTestOptions& options)
+      : objective_(objective),
+        batches_(batches),
+        mode_(mode),
+        metrics_(options),
+        most_batches_(options.val_batches().value_or(std::numeric_limits<std::int64_t>::max())) {}
 
-  double operator()() {
+  /// Evaluates one pass over the loader.
+  Measurement operator()() {
     const torch::NoGradGuard without_gradients;
     mode_.evaluate();
-    std::vector<torch::Tensor> losses;
-    std::vector<double> sizes;
+    DeviceMean loss;
+    std::int64_t seen = 0;
     batches_.each([&](const auto& fetched) {
-      const auto batch = on_device(fetched, device_);
-      losses.push_back(loss_of(model_, criterion_, batch).reshape({}));
-      sizes.push_back(static_cast<double>(samples_in(batch)));
-      return true;
+      const auto batch = objective_.prepared(fetched);
+      loss.add(objective_(batch, &metrics_), static_cast<double>(samples_in(batch)));
+      return ++seen < most_batches_;
     });
     mode_.train();
-    // One transfer for the whole pass, then sums in double precision.
-    const torch::Tensor values = torch::stack(losses).to(torch::kCPU, torch::kDouble);
-    double sum = 0;
-    double samples = 0;
-    for (std::size_t i = 0; i < sizes.size(); ++i) {
-      sum += values.data_ptr<double>()[i] * sizes[i];
-      samples += sizes[i];
-    }
-    return sum / samples;
+    return {loss.value(), {}, metrics_.take()};
   }
 
  private:
-  Model& model_;
-  Criterion& criterion_;
+  Objective<Model, Criterion>& objective_;
   Walk<Loader>& batches_;
   TrainingMode& mode_;
-  torch::Device device_;
+  MetricMeans metrics_;
+  std::int64_t most_batches_;
 };
 
 }  // namespace lrfinder::training

@@ -6,7 +6,6 @@
 #include <limits>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -161,7 +160,7 @@ class Composer {
       if (low == high) low -= 0.5 * std::fabs(low) + 1e-12, high += 0.5 * std::fabs(high) + 1e-12;
       if (wants_room(low, high)) high += 0.06 * (high - low);
     }
-    if (options_.lr_range()) std::tie(low, high) = *options_.lr_range();
+    if (options_.lr_range()) low = options_.lr_range()->first, high = options_.lr_range()->second;
     if (log_lr_ && low <= 0) {
       throw InvalidOption("PlotOptions: lr_range begins at " + to_text(low) +
                           "; on a logarithmic axis it must begin above 0");

@@ -93,8 +93,9 @@ const line = document.getElementById("line");
 const figures = document.getElementById("figures");
 const visible = lr => lr >= axis.low && lr <= axis.high;
 const lrs = [...new Set(curves.flatMap(curve => curve.lr))].filter(visible).sort((a, b) => a - b);
+const distance = (lr, x) => Math.abs(place(lr) - x);
 const nearest = (values, x) => values.reduce((best, lr, i) =>
-  visible(lr) && (best < 0 || Math.abs(place(lr) - x) < Math.abs(place(values[best]) - x)) ? i : best, -1);
+  visible(lr) && (best < 0 || distance(lr, x) < distance(values[best], x)) ? i : best, -1);
 const words = value => value === null ? "not finite" : String(Number(value.toPrecision(5)));
 let shown = -1;
 function show(index) {
@@ -111,7 +112,8 @@ function show(index) {
   line.hidden = figures.hidden = false;
   line.style.left = x + "px";
   figures.style.top = axis.top + 12 + "px";
-  figures.style.left = (x < (axis.left + axis.right) / 2 ? x + 12 : x - 12 - figures.offsetWidth) + "px";
+  const in_left_half = x < (axis.left + axis.right) / 2;
+  figures.style.left = (in_left_half ? x + 12 : x - 12 - figures.offsetWidth) + "px";
 }
 line.style.top = axis.top + "px";
 line.style.height = axis.bottom - axis.top + "px";
