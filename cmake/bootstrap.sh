@@ -19,6 +19,7 @@ is_there() {
     ninja-build) command -v ninja ;;
     gnuplot-nox) command -v gnuplot ;;
     catch2) first_of /usr/{,local/}{lib,lib/*,share}/cmake/Catch2/Catch2Config.cmake ;;
+    libcli11-dev) first_of /usr/{,local/}{lib,lib/*,share}/cmake/CLI11/CLI11Config.cmake ;;
     libtorch-dev) has_libtorch ;;
     libopenblas0-pthread) first_of /usr/lib/*/libopenblas*.so* ;;
     *) command -v "$1" ;;

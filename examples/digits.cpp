@@ -120,8 +120,7 @@ void run(const Arguments& arguments) {
   lrfinder::LRFinder finder(model, optimizer, criterion);
   const lrfinder::History& history = finder.range_test(
       *train_loader, *val_loader,
-      lrfinder::RangeTestOptions().start_lr(1e-5).end_lr(10).smooth_f(0.3).on_iteration(
-          std::ref(progress)));
+      lrfinder::RangeTestOptions().start_lr(1e-5).end_lr(10).smooth_f(0.3).progress(true));
   std::printf("%s after %d iterations, %.1f s\n", to_string(history.stop_reason),
               static_cast<int>(history.size()), history.wall_seconds);
 
@@ -150,6 +149,9 @@ void run(const Arguments& arguments) {
 int main(int argc, char** argv) {
   try {
     run(parse(argc, argv));
+  } catch (const c10::Error& error) {
+    std::fprintf(stderr, "digits: %s\n", error.what_without_backtrace());
+    return 1;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "digits: %s\n", error.what());
     return 1;
