@@ -18,9 +18,10 @@ struct Suggestion {
   double loss = 0;
   /// The name of the recipe, for example "steepest".
   std::string recipe;
-  /// Lowest and highest learning rate that single curves suggest, where the suggestion stands on
-  /// several (suggest::repeated); both 0 where it stands on one.
+  /// Lowest learning rate that single curves suggest, where the suggestion stands on several
+  /// (suggest::repeated); 0 where it stands on one.
   double lr_low = 0;
+  /// Highest learning rate that single curves suggest, or 0, as above.
   double lr_high = 0;
   /// Plain words on why the answer should be taken with care; empty where it need not be.
   std::string caveat;
