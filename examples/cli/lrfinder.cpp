@@ -5,7 +5,6 @@
 //     lrfinder compare a.csv b.csv -o cmp.svg
 
 #include <cstdio>
-#include <iomanip>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -26,26 +25,11 @@ struct Request {
   lrfinder::PlotOptions look;
 };
 
-void print_recipes(const History& history) {
-  std::cout << std::left << std::setw(22) << "recipe" << std::setw(12) << "lr"
-            << "loss\n";
-  for (const lrfinder::Recipe& recipe : lrfinder::default_recipes()) {
-    try {
-      const lrfinder::Suggestion suggestion = recipe(history);
-      std::cout << std::setw(22) << suggestion.recipe << std::setw(12) << std::setprecision(3)
-                << suggestion.lr << suggestion.loss << "  " << suggestion.caveat << '\n';
-    } catch (const lrfinder::NoSuggestion& reason) {
-      std::cout << reason.what() << '\n';
-    }
-  }
-}
-
 void show(const Request& request) {
   const History history = History::load(request.runs.front());
   std::cout << request.runs.front() << ": " << history.size() << " iterations, "
             << to_string(history.stop_reason) << "\n\n";
-  print_recipes(history);
-  std::cout << '\n';
+  std::cout << lrfinder::suggest::all(history) << '\n';
   plot(history, std::cout, request.look);
 }
 

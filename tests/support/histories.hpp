@@ -39,7 +39,6 @@ inline lrfinder::History recorded(const Shape& shape) {
   settings.smooth_f = 0.2;
   settings.diverge_th = shape.diverge_th;
   lrfinder::Recorder recorder(settings);
-  recorder.end(lrfinder::StopReason::completed);
   for (int i = 0; i < shape.num_iter; ++i) {
     const double lr =
         lrfinder::scheduled_lr(shape.schedule, shape.start_lr, shape.end_lr, i, shape.num_iter);
@@ -47,9 +46,13 @@ inline lrfinder::History recorded(const Shape& shape) {
         std::sqrt(-2 * std::log(uniform())) * std::cos(6.283185307179586 * uniform());
     const double fallen = shape.descent / (1 + std::pow(shape.falls_at / lr, 1.3));
     const double exploded = std::expm1(std::fmin(40, 2.5 * lr / shape.explodes_at)) * 0.05;
-    if (!recorder.record({lr}, shape.start_loss - fallen + exploded + shape.noise * normal)) break;
+    const double loss = shape.start_loss - fallen + exploded + shape.noise * normal;
+    if (!recorder.record({lr}, {loss, {}, {}})) {
+      return recorder.finish(lrfinder::StopReason::non_finite_loss);
+    }
+    if (recorder.has_diverged()) return recorder.finish(lrfinder::StopReason::diverged);
   }
-  return recorder.finish();
+  return recorder.finish(lrfinder::StopReason::completed);
 }
 
 }  // namespace histories

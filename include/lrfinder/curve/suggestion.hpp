@@ -18,13 +18,13 @@ struct Suggestion {
   double loss = 0;
   /// The name of the recipe, for example "steepest".
   std::string recipe;
+  /// Plain words on why the answer should be taken with care; empty where it need not be.
+  std::string caveat;
   /// Lowest learning rate that single curves suggest, where the suggestion stands on several
   /// (suggest::repeated); 0 where it stands on one.
   double lr_low = 0;
   /// Highest learning rate that single curves suggest, or 0, as above.
   double lr_high = 0;
-  /// Plain words on why the answer should be taken with care; empty where it need not be.
-  std::string caveat;
 
   /// A suggestion is used as the number it stands for: `double lr = finder.suggestion();`
   operator double() const noexcept { return lr; }

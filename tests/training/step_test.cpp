@@ -1,0 +1,184 @@
+#include <catch2.hpp>
+#include <cmath>
+#include <everything.hpp>
+#include <training.hpp>
+
+#include <lrfinder/lrfinder.hpp>
+
+using lrfinder::History;
+using lrfinder::LRFinder;
+using lrfinder::RangeTestOptions;
+using torch::Tensor;
+using namespace torch::optim;
+
+namespace {
+
+Tensor cross_entropy(const Tensor& output, const Tensor& target) {
+  return torch::nn::functional::cross_entropy(output, target);
+}
+
+torch::nn::Sequential linear_classifier() {
+  torch::manual_seed(8);
+  torch::nn::Sequential model(torch::nn::Linear(4, 3));
+  model->to(torch::kDouble);
+  return model;
+}
+
+std::vector<TensorBatch> double_batches(int count) {
+  auto batches = class_batches(count, 6, 4, 3);
+  for (auto& batch : batches) batch.data = batch.data.to(torch::kDouble);
+  return batches;
+}
+
+const RangeTestOptions ten_iterations =
+    RangeTestOptions().start_lr(1e-3).end_lr(1).num_iter(10).smooth_f(0);
+
+// The losses of a loop written by hand over the same rates.
+template <class Finish>
+std::vector<double> by_hand(torch::nn::Sequential& model, Optimizer& optimizer,
+                            const std::vector<TensorBatch>& batches, Finish&& finish) {
+  std::vector<double> losses;
+  for (int i = 0; i < 10; ++i) {
+    for (auto& group : optimizer.param_groups()) {
+      group.options().set_lr(1e-3 * std::pow(1e3, i / 9.0));
+    }
+    const auto& batch = batches[static_cast<std::size_t>(i) % batches.size()];
+    double first = std::nan("");
+    optimizer.step([&] {
+      optimizer.zero_grad();
+      auto loss = cross_entropy(model->forward(batch.data), batch.target);
+      loss.backward();
+      finish(model->parameters());
+      if (std::isnan(first)) first = loss.item<double>();
+      return loss;
+    });
+    losses.push_back(first);
+  }
+  return losses;
+}
+
+// Plain gradient descent that does with its closure what it is told.
+class OwnDescent : public SGD {
+ public:
+  OwnDescent(std::vector<Tensor> parameters, bool calls_closure)
+      : SGD(std::move(parameters), SGDOptions(1e-3)), calls_closure_(calls_closure) {}
+  Tensor step(LossClosure closure = nullptr) override {
+    return SGD::step(calls_closure_ ? closure : nullptr);
+  }
+
+ private:
+  bool calls_closure_;
+};
+
+}  // namespace
+
+TEST_CASE("LBFGS gets its closure, and re-evaluates the same batch") {
+  const auto options = LBFGSOptions(1e-3).max_iter(5);
+  const auto batches = double_batches(3);
+  auto model = linear_classifier();
+  LBFGS optimizer(model->parameters(), options);
+  LRFinder finder(model, optimizer, cross_entropy);
+  const auto recorded = finder.range_test(batches, ten_iterations).raw_loss;
+  CHECK(recorded == by_hand(model, optimizer, batches, [](const auto&) {}));
+}
+
+TEST_CASE("LBFGS re-evaluates all accumulated batches") {
+  auto model = linear_classifier();
+  LBFGS optimizer(model->parameters(), LBFGSOptions(1e-3).max_iter(5));
+  std::vector<std::pair<Tensor, int>> seen;
+  LRFinder finder(model, optimizer, [&](const Tensor& output, const Tensor& target) {
+    seen.emplace_back(target, 0);
+    return cross_entropy(output, target);
+  });
+  const auto batches = double_batches(4);
+  finder.range_test(batches, RangeTestOptions(ten_iterations).num_iter(2).accumulation_steps(2));
+  REQUIRE(seen.size() > 8);
+  int passes_over_first_pair = 0;
+  while (
+      seen[static_cast<std::size_t>(2 * passes_over_first_pair)].first.is_same(batches[0].target) &&
+      seen[static_cast<std::size_t>(2 * passes_over_first_pair) + 1].first.is_same(
+          batches[1].target)) {
+    ++passes_over_first_pair;
+  }
+  CHECK(passes_over_first_pair > 1);
+  CHECK(
+      seen[static_cast<std::size_t>(2 * passes_over_first_pair)].first.is_same(batches[2].target));
+}
+
+TEST_CASE("a user's optimizer may use the gradients, or the closure") {
+  const bool calls_closure = GENERATE(false, true);
+  const auto batches = double_batches(3);
+  auto model = linear_classifier();
+  OwnDescent own(model->parameters(), calls_closure);
+  LRFinder finder(model, own, cross_entropy);
+  const auto recorded = finder.range_test(batches, ten_iterations).raw_loss;
+  SGD libtorchs(model->parameters(), SGDOptions(1e-3));
+  CHECK(recorded == by_hand(model, libtorchs, batches, [](const auto&) {}));
+}
+
+TEST_CASE("gradients are clipped by norm before the update, and their norm is recorded") {
+  const auto batches = double_batches(3);
+  auto model = linear_classifier();
+  SGD optimizer(model->parameters(), SGDOptions(1e-3).momentum(0.9));
+  LRFinder finder(model, optimizer, cross_entropy);
+  const History history =
+      finder.range_test(batches, RangeTestOptions(ten_iterations).clip_grad_norm(0.1));
+  std::vector<double> norms;
+  const auto expected = by_hand(model, optimizer, batches, [&](const auto& parameters) {
+    double squares = 0;
+    for (const auto& parameter : parameters) {
+      squares += parameter.grad().square().sum().template item<double>();
+    }
+    norms.push_back(std::sqrt(squares));
+    torch::nn::utils::clip_grad_norm_(parameters, 0.1);
+  });
+  CHECK(history.raw_loss == expected);
+  REQUIRE(history.grad_norm.size() == 10);
+  CHECK(history.grad_norm[0] > 0.1);
+  for (std::size_t i = 0; i < 10; ++i)
+    CHECK(history.grad_norm[i] == Approx(norms[i]).epsilon(1e-5));
+  CHECK(expected != finder.range_test(batches, ten_iterations).raw_loss);
+}
+
+TEST_CASE("gradients are clipped by value before the update") {
+  const auto batches = double_batches(3);
+  auto model = linear_classifier();
+  SGD optimizer(model->parameters(), SGDOptions(1e-3));
+  LRFinder finder(model, optimizer, cross_entropy);
+  const History history =
+      finder.range_test(batches, RangeTestOptions(ten_iterations).clip_grad_value(0.01));
+  CHECK(history.raw_loss == by_hand(model, optimizer, batches, [](const auto& parameters) {
+          torch::nn::utils::clip_grad_value_(parameters, 0.01);
+        }));
+  CHECK(history.grad_norm.size() == 10);
+}
+
+TEST_CASE("the gradient norm is recorded when asked for, and otherwise not") {
+  const auto batches = double_batches(3);
+  auto model = linear_classifier();
+  SGD optimizer(model->parameters(), SGDOptions(1e-3));
+  LRFinder finder(model, optimizer, cross_entropy);
+  const History plain = finder.range_test(batches, ten_iterations);
+  const History with_norm =
+      finder.range_test(batches, RangeTestOptions(ten_iterations).record_grad_norm(true));
+  CHECK(plain.grad_norm.empty());
+  CHECK(with_norm.grad_norm.size() == 10);
+  CHECK(with_norm.raw_loss == plain.raw_loss);
+}
+
+TEST_CASE("the norm of sparse gradients is recorded too") {
+  torch::nn::Embedding model(torch::nn::EmbeddingOptions(10, 3).sparse(true));
+  SGD optimizer(model->parameters(), SGDOptions(1e-3));
+  LRFinder finder(model, optimizer, cross_entropy);
+  // Row 1 twice: its gradients have to be added before their norm is taken.
+  const std::vector<TensorBatch> batches{{torch::tensor({1, 1}), torch::tensor({2, 2})}};
+  const double sparse =
+      finder.range_test(batches, RangeTestOptions().record_grad_norm(true)).grad_norm[0];
+  const auto dense_model = torch::nn::Embedding(torch::nn::EmbeddingOptions(10, 3));
+  const torch::NoGradGuard guard;
+  dense_model->weight.copy_(model->weight);
+  SGD dense_optimizer(dense_model->parameters(), SGDOptions(1e-3));
+  LRFinder dense(dense_model, dense_optimizer, cross_entropy);
+  CHECK(dense.range_test(batches, RangeTestOptions().record_grad_norm(true)).grad_norm[0] ==
+        Approx(sparse));
+}
