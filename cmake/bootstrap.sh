@@ -79,13 +79,16 @@ install_packages() {
 }
 
 cannot_install() {
-  cat >&2 <<END
-Missing, by the names of their Debian packages: $1
-They cannot be installed here ($2). Any of these brings LibTorch (libtorch-dev):
+  echo "Missing, by the names of their Debian packages: $1" >&2
+  echo "They cannot be installed here ($2)." >&2
+  if [[ " $1 " == *" libtorch-dev "* ]]; then
+    cat >&2 <<END
+Any of these brings LibTorch (libtorch-dev):
   - Debian, Ubuntu: apt-get install libtorch-dev libopenblas0-pthread
   - Python's torch: pip install torch (found by itself when python3 can import it)
   - an unpacked LibTorch: CMAKE_PREFIX_PATH=/path/to/libtorch $0
 END
+  fi
   exit 1
 }
 
