@@ -12,7 +12,7 @@ endif()
 
 # torch/torch.h takes most of a compilation. It is compiled once, and every program here reuses it.
 if(LRFINDER_TRAINING)
-  file(WRITE ${PROJECT_BINARY_DIR}/torch_precompiled.cpp "")
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/torch_precompiled.cpp CONTENT "")
   add_library(lrfinder_torch_precompiled OBJECT ${PROJECT_BINARY_DIR}/torch_precompiled.cpp)
   target_link_libraries(lrfinder_torch_precompiled PRIVATE lrfinder_lrfinder lrfinder_warnings)
   target_precompile_headers(lrfinder_torch_precompiled PRIVATE <torch/torch.h>)

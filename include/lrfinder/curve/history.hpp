@@ -76,6 +76,7 @@ struct History {
 
   /// Number of iterations recorded.
   std::size_t size() const noexcept { return lr.size(); }
+  /// Whether nothing has been recorded.
   bool empty() const noexcept { return lr.empty(); }
 
   /// Learning rate of the first parameter group.
@@ -93,6 +94,7 @@ struct History {
   /// Further figures by name, one value an iteration each; NaN where one was not measured.
   std::map<std::string, std::vector<double>> metrics;
 
+  /// Why the test ended.
   StopReason stop_reason = StopReason::completed;
   /// Duration of the iterations in seconds, without saving and giving back.
   double wall_seconds = 0;

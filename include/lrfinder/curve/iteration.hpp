@@ -49,6 +49,7 @@ class IterationCallback {
  public:
   IterationCallback() = default;
 
+  /// Calls what is callable with `const Iteration&`.
   template <class Callable,
             class = std::enable_if_t<!std::is_same_v<std::decay_t<Callable>, IterationCallback> &&
                                      std::is_invocable_v<Callable&, const Iteration&>>>

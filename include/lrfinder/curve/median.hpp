@@ -19,9 +19,11 @@ namespace lrfinder {
 /// The median of several range tests, iteration by iteration. It is a history, so that every recipe
 /// reads it and every plot draws it.
 struct MedianHistory : History {
-  /// Quartiles of the raw losses, one an iteration; infinite where a quarter of the tests have
-  /// already diverged.
-  std::vector<double> lower_quartile, upper_quartile;
+  /// Lower quartile of the raw losses, one an iteration; infinite where three quarters of the tests
+  /// have already diverged.
+  std::vector<double> lower_quartile;
+  /// Upper quartile, as above; infinite where a quarter of the tests have already diverged.
+  std::vector<double> upper_quartile;
 };
 
 /// The pointwise median curve of several range tests of one model: other seeds, other batches.

@@ -25,6 +25,7 @@ class PlotOptions {
     title_ = std::move(text);
     return *this;
   }
+  /// The heading.
   const std::string& title() const noexcept { return title_; }
 
   /// Width and height in pixels, at least 320 by 240; in a pdf a pixel is 1/100 inch. Letters and
@@ -34,7 +35,9 @@ class PlotOptions {
     height_ = height;
     return *this;
   }
+  /// Width in pixels.
   int width() const noexcept { return width_; }
+  /// Height in pixels.
   int height() const noexcept { return height_; }
 
   /// Columns and rows of a picture drawn with letters, at least 40 by 10. Default: as wide as the
@@ -43,6 +46,7 @@ class PlotOptions {
     text_size_ = {columns, rows};
     return *this;
   }
+  /// Columns and rows, where they were set.
   const std::optional<std::pair<int, int>>& text_size() const noexcept { return text_size_; }
 
   /// The recipes whose suggestions are marked; an empty list marks none. A recipe without an answer
@@ -52,6 +56,7 @@ class PlotOptions {
     recipes_ = std::move(list);
     return *this;
   }
+  /// The recipes whose suggestions are marked.
   std::vector<Recipe> recipes() const { return recipes_ ? *recipes_ : default_recipes(); }
 
   /// Marks a suggestion that was already read off the curve. The first call takes the place of the
@@ -67,6 +72,7 @@ class PlotOptions {
     skip_start_ = iterations;
     return *this;
   }
+  /// Number of iterations left out at the start.
   std::size_t skip_start() const noexcept { return skip_start_; }
 
   /// Number of iterations left out at the end. Default: 0; what an explosion of the loss would hide
@@ -75,6 +81,7 @@ class PlotOptions {
     skip_end_ = iterations;
     return *this;
   }
+  /// Number of iterations left out at the end.
   std::size_t skip_end() const noexcept { return skip_end_; }
 
   /// Draws a vertical line at this learning rate, for example the one in use. Default: none.
@@ -82,6 +89,7 @@ class PlotOptions {
     show_lr_ = lr;
     return *this;
   }
+  /// The learning rate that is marked, if any.
   std::optional<double> show_lr() const noexcept { return show_lr_; }
 
   /// Adds a panel with this metric of the history; "grad_norm" shows the norm of the gradient.
@@ -90,6 +98,7 @@ class PlotOptions {
     metric_ = std::move(name);
     return *this;
   }
+  /// Name of the metric that is drawn.
   const std::string& metric() const noexcept { return metric_; }
 
   /// Whether the learning rates are on a logarithmic axis. Default: they are, unless the schedule
@@ -98,6 +107,7 @@ class PlotOptions {
     log_lr_ = logarithmic;
     return *this;
   }
+  /// Whether the learning rate has a logarithmic axis, where it was set.
   std::optional<bool> log_lr() const noexcept { return log_lr_; }
 
   /// Whether the losses are on a logarithmic axis. Default: false.
@@ -105,6 +115,7 @@ class PlotOptions {
     log_loss_ = logarithmic;
     return *this;
   }
+  /// Whether the loss has a logarithmic axis.
   bool log_loss() const noexcept { return log_loss_; }
 
   /// Ends of the axis of learning rates. Default: all that were recorded.
@@ -112,6 +123,7 @@ class PlotOptions {
     lr_range_ = {low, high};
     return *this;
   }
+  /// Ends of the learning-rate axis, where they were set.
   const std::optional<std::pair<double, double>>& lr_range() const noexcept { return lr_range_; }
 
   /// Ends of the axis of losses. Default: from the plateau at the start down to the smallest loss,
@@ -120,6 +132,7 @@ class PlotOptions {
     loss_range_ = {low, high};
     return *this;
   }
+  /// Ends of the loss axis, where they were set.
   const std::optional<std::pair<double, double>>& loss_range() const noexcept {
     return loss_range_;
   }

@@ -17,6 +17,7 @@ namespace lrfinder {
 /// Writes a history, iteration by iteration, and watches for divergence.
 class Recorder {
  public:
+  /// A recorder of the test that has these settings.
   explicit Recorder(RangeTestSettings settings)
       : smooth_(settings.smooth_f), divergence_(settings.diverge_th) {
     const auto rows = static_cast<std::size_t>(settings.num_iter);

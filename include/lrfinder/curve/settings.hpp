@@ -16,6 +16,7 @@ struct RangeTestSettings {
   std::vector<double> end_lr;
   /// Number of iterations asked for; a test that stops early records fewer.
   std::int64_t num_iter = 0;
+  /// How the rate goes from start to end.
   Schedule schedule = Schedule::exponential;
   /// Weight of the new value in the exponential smoothing of the loss; 0: no smoothing.
   double smooth_f = 0;

@@ -20,9 +20,10 @@ struct Suggestion {
   std::string recipe;
   /// Plain words on why the answer should be taken with care; empty where it need not be.
   std::string caveat;
-  /// Lowest and highest learning rate that single curves suggest, where the suggestion stands on
-  /// several (suggest::repeated); both 0 where it stands on one.
+  /// Lowest learning rate that single curves suggest, where the suggestion stands on several
+  /// (suggest::repeated); 0 where it stands on one.
   double lr_low = 0;
+  /// Highest learning rate that single curves suggest, or 0, as above.
   double lr_high = 0;
 
   /// A suggestion is used as the number it stands for: `double lr = finder.suggestion();`

@@ -17,6 +17,7 @@ namespace lrfinder {
 
 /// What one recipe makes of a curve.
 struct SuggestionRow {
+  /// Name of the recipe.
   std::string recipe;
   /// Empty where the recipe has no answer.
   std::optional<Suggestion> suggestion;

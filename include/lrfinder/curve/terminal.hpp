@@ -9,8 +9,8 @@ namespace lrfinder {
 
 /// Columns and rows of a terminal.
 struct TerminalSize {
-  int columns = 80;
-  int rows = 24;
+  int columns = 80;  ///< characters in a line
+  int rows = 24;     ///< lines
 };
 
 /// Whether what is written to this file, stdout or stderr, is seen on a terminal.

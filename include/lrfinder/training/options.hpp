@@ -20,10 +20,14 @@ namespace lrfinder {
 class GroupRates {
  public:
   GroupRates() = default;
-  GroupRates(double first_group) : values_{first_group} {}                // NOLINT
-  GroupRates(std::initializer_list<double> groups) : values_(groups) {}   // NOLINT
+  /// One rate, of the first group.
+  GroupRates(double first_group) : values_{first_group} {}  // NOLINT
+  /// One rate a group: `{1e-3, 1e-4}`.
+  GroupRates(std::initializer_list<double> groups) : values_(groups) {}  // NOLINT
+  /// One rate a group.
   GroupRates(std::vector<double> groups) : values_(std::move(groups)) {}  // NOLINT
 
+  /// The rates as they were given; empty where none were.
   const std::vector<double>& values() const noexcept { return values_; }
 
  private:
@@ -109,6 +113,7 @@ struct RangeTestOptions {
     metrics_.emplace_back(std::move(name), std::move(metric));
     return *this;
   }
+  /// The metrics so far, with their names.
   const std::vector<std::pair<std::string, Metric>>& metrics() const noexcept { return metrics_; }
 
  private:

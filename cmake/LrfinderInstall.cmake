@@ -1,0 +1,24 @@
+# cmake --install: the headers, and a relocatable package for find_package(lrfinder). What is
+# installed does not depend on LibTorch: it is looked for when the package is used.
+
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(lrfinder_package_dir ${CMAKE_INSTALL_DATADIR}/cmake/lrfinder)
+
+install(DIRECTORY include/lrfinder DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+install(TARGETS lrfinder_curve EXPORT lrfinderTargets
+  INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(EXPORT lrfinderTargets NAMESPACE lrfinder:: DESTINATION ${lrfinder_package_dir})
+
+configure_package_config_file(cmake/lrfinderConfig.cmake.in
+  ${PROJECT_BINARY_DIR}/lrfinderConfig.cmake INSTALL_DESTINATION ${lrfinder_package_dir})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/lrfinderConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
+install(FILES
+  ${PROJECT_BINARY_DIR}/lrfinderConfig.cmake
+  ${PROJECT_BINARY_DIR}/lrfinderConfigVersion.cmake
+  cmake/LrfinderTorch.cmake
+  DESTINATION ${lrfinder_package_dir})

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Builds and runs a user's project against lrfinder in every way that there is:
+# add_subdirectory, FetchContent, and find_package after cmake --install to a prefix that is then
+# moved; with the part that needs no LibTorch and with the whole.
+#
+#   tests/consume/run.sh [curve] [training]      default: both
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source=$(cd "$here/../.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+command -v ninja >/dev/null && export CMAKE_GENERATOR=${CMAKE_GENERATOR:-Ninja}
+
+# Runs a command and shows what it printed only when it fails.
+quietly() {
+  "$@" >"$work/log" 2>&1 || { cat "$work/log"; echo "failed: $*" >&2; exit 1; }
+}
+
+consume() { # consume COMPONENT VIA [CMake options]
+  local component=$1 via=$2 build=$work/$1-$2
+  shift 2
+  quietly cmake -S "$here" -B "$build" -DLRFINDER="$source" -DVIA="$via" -DCOMPONENT="$component" "$@"
+  quietly cmake --build "$build"
+  echo "$component by $via: $("$build/consumer")"
+}
+
+# What a user sees who has no LibTorch: the ways to get it, or a package that is not found.
+expect_message_without_torch() { # expect_message_without_torch COMMAND...
+  if "$@" -DCMAKE_DISABLE_FIND_PACKAGE_Torch=ON -DLRFINDER_PYTHON=false >"$work/log" 2>&1; then
+    echo "configured without LibTorch: $*" >&2
+    exit 1
+  fi
+  for way in libtorch-dev "pip install torch" CMAKE_PREFIX_PATH LRFINDER_TRAINING; do
+    grep -q -- "$way" "$work/log" || { cat "$work/log"; echo "no word of $way" >&2; exit 1; }
+  done
+}
+
+# Installed without LibTorch, and moved: neither matters to the package.
+quietly cmake -S "$source" -B "$work/lrfinder" -DLRFINDER_TRAINING=OFF -DLRFINDER_BUILD_TESTS=OFF
+quietly cmake --install "$work/lrfinder" --prefix "$work/first"
+mv "$work/first" "$work/prefix"
+if grep -rn -e "$source" -e "$work" "$work/prefix"; then
+  echo "the installed package names paths of this machine" >&2
+  exit 1
+fi
+
+[ $# -gt 0 ] || set -- curve training
+for component in "$@"; do
+  consume "$component" add_subdirectory
+  consume "$component" FetchContent
+  consume "$component" find_package -DCMAKE_PREFIX_PATH="$work/prefix"
+done
+
+expect_message_without_torch cmake -S "$source" -B "$work/no-torch"
+expect_message_without_torch cmake -S "$here" -B "$work/no-torch-package" -DVIA=find_package \
+  -DCOMPONENT=training -DCMAKE_PREFIX_PATH="$work/prefix"
+echo "without LibTorch: a message that says how to get it"

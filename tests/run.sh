@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Builds everything and runs all tests, on a machine that may have nothing but a shell. Arguments
+# go to ctest, for example -R history or --verbose.
+set -euo pipefail
+# shellcheck source=cmake/bootstrap.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../cmake/bootstrap.sh"
+
+bootstrap catch2 gnuplot-nox libcli11-dev
+build all -DLRFINDER_BUILD_TESTS=ON -DLRFINDER_BUILD_EXAMPLES=ON -DLRFINDER_BUILD_CLI=ON
+cd "$root/build"
+exec ctest --output-on-failure --parallel "$(nproc)" "$@"
