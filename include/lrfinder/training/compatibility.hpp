@@ -4,7 +4,9 @@
 #include <type_traits>
 #include <utility>
 
+#include <ATen/autocast_mode.h>
 #include <torch/torch.h>
+#include <torch/version.h>
 
 /// @file
 /// What differs between versions of LibTorch, or has to be worked around in all of them.
@@ -50,5 +52,51 @@ void give_up_walk(Loader& loader) {
     detail::drop_batches_under_way(std::addressof(loader));
   }
 }
+
+/// Autocast of the calling thread for one type of device. The functions for any type are there
+/// since LibTorch 2.4; before, each type had its own, of which those of the CPU, for bfloat16, and
+/// of CUDA serve here.
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+inline bool has_autocast(torch::DeviceType type) {
+  return at::autocast::is_autocast_available(type);
+}
+inline bool has_autocast(torch::DeviceType type, at::ScalarType dtype) {
+  return has_autocast(type) && (dtype == torch::kBFloat16 || dtype == torch::kHalf);
+}
+inline bool autocast_enabled(torch::DeviceType type) {
+  return at::autocast::is_autocast_enabled(type);
+}
+inline at::ScalarType autocast_dtype(torch::DeviceType type) {
+  return at::autocast::get_autocast_dtype(type);
+}
+inline void set_autocast(torch::DeviceType type, bool enabled, at::ScalarType dtype) {
+  at::autocast::set_autocast_dtype(type, dtype);
+  at::autocast::set_autocast_enabled(type, enabled);
+}
+#else
+inline bool has_autocast(torch::DeviceType type) {
+  return type == torch::kCPU || type == torch::kCUDA;
+}
+inline bool has_autocast(torch::DeviceType type, at::ScalarType dtype) {
+  return has_autocast(type) &&
+         (dtype == torch::kBFloat16 || (dtype == torch::kHalf && type == torch::kCUDA));
+}
+inline bool autocast_enabled(torch::DeviceType type) {
+  return type == torch::kCPU ? at::autocast::is_cpu_enabled() : at::autocast::is_enabled();
+}
+inline at::ScalarType autocast_dtype(torch::DeviceType type) {
+  return type == torch::kCPU ? at::autocast::get_autocast_cpu_dtype()
+                             : at::autocast::get_autocast_gpu_dtype();
+}
+inline void set_autocast(torch::DeviceType type, bool enabled, at::ScalarType dtype) {
+  if (type == torch::kCPU) {
+    at::autocast::set_autocast_cpu_dtype(dtype);
+    at::autocast::set_cpu_enabled(enabled);
+  } else {
+    at::autocast::set_autocast_gpu_dtype(dtype);
+    at::autocast::set_enabled(enabled);
+  }
+}
+#endif
 
 }  // namespace lrfinder::training
