@@ -3,8 +3,10 @@
 #include <memory>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <ATen/autocast_mode.h>
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/torch.h>
 #include <torch/version.h>
 
@@ -98,5 +100,25 @@ inline void set_autocast(torch::DeviceType type, bool enabled, at::ScalarType dt
   }
 }
 #endif
+
+/// Multiplies the tensors, all of one device and type, by `factor` in place; sets `found` to 1 when
+/// one of them holds an infinity or a NaN. `factor` and `found` are float tensors of one element on
+/// the same device.
+///
+/// The operator that does it in one go exists for CUDA, for the CPU since LibTorch 2.3, and not for
+/// every accelerator; elsewhere the same is done tensor by tensor.
+inline void unscale_and_check(const std::vector<torch::Tensor>& tensors,
+                              const torch::Tensor& factor, torch::Tensor& found) {
+  static const auto in_one_go = c10::Dispatcher::singleton().findSchemaOrThrow(
+      "aten::_amp_foreach_non_finite_check_and_unscale_", "");
+  if (in_one_go.hasKernelForDispatchKey(c10::legacyExtractDispatchKey(found.key_set()))) {
+    at::_amp_foreach_non_finite_check_and_unscale_(tensors, found, factor);
+    return;
+  }
+  for (const torch::Tensor& tensor : tensors) {
+    found.logical_or_(tensor.isfinite().all().logical_not());
+    tensor.mul_(factor.squeeze());
+  }
+}
 
 }  // namespace lrfinder::training
