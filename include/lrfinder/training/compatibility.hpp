@@ -3,8 +3,12 @@
 #include <memory>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
+#include <ATen/autocast_mode.h>
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/torch.h>
+#include <torch/version.h>
 
 /// @file
 /// What differs between versions of LibTorch, or has to be worked around in all of them.
@@ -48,6 +52,72 @@ template <class Loader>
 void give_up_walk(Loader& loader) {
   if constexpr (std::is_object_v<Loader> && !std::is_const_v<Loader> && !std::is_array_v<Loader>) {
     detail::drop_batches_under_way(std::addressof(loader));
+  }
+}
+
+/// Autocast of the calling thread for one type of device. The functions for any type are there
+/// since LibTorch 2.4; before, each type had its own, of which those of the CPU, for bfloat16, and
+/// of CUDA serve here.
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+inline bool has_autocast(torch::DeviceType type) {
+  return at::autocast::is_autocast_available(type);
+}
+inline bool has_autocast(torch::DeviceType type, at::ScalarType dtype) {
+  return has_autocast(type) && (dtype == torch::kBFloat16 || dtype == torch::kHalf);
+}
+inline bool autocast_enabled(torch::DeviceType type) {
+  return at::autocast::is_autocast_enabled(type);
+}
+inline at::ScalarType autocast_dtype(torch::DeviceType type) {
+  return at::autocast::get_autocast_dtype(type);
+}
+inline void set_autocast(torch::DeviceType type, bool enabled, at::ScalarType dtype) {
+  at::autocast::set_autocast_dtype(type, dtype);
+  at::autocast::set_autocast_enabled(type, enabled);
+}
+#else
+inline bool has_autocast(torch::DeviceType type) {
+  return type == torch::kCPU || type == torch::kCUDA;
+}
+inline bool has_autocast(torch::DeviceType type, at::ScalarType dtype) {
+  return has_autocast(type) &&
+         (dtype == torch::kBFloat16 || (dtype == torch::kHalf && type == torch::kCUDA));
+}
+inline bool autocast_enabled(torch::DeviceType type) {
+  return type == torch::kCPU ? at::autocast::is_cpu_enabled() : at::autocast::is_enabled();
+}
+inline at::ScalarType autocast_dtype(torch::DeviceType type) {
+  return type == torch::kCPU ? at::autocast::get_autocast_cpu_dtype()
+                             : at::autocast::get_autocast_gpu_dtype();
+}
+inline void set_autocast(torch::DeviceType type, bool enabled, at::ScalarType dtype) {
+  if (type == torch::kCPU) {
+    at::autocast::set_autocast_cpu_dtype(dtype);
+    at::autocast::set_cpu_enabled(enabled);
+  } else {
+    at::autocast::set_autocast_gpu_dtype(dtype);
+    at::autocast::set_enabled(enabled);
+  }
+}
+#endif
+
+/// Multiplies the tensors, all of one device and type, by `factor` in place; sets `found` to 1 when
+/// one of them holds an infinity or a NaN. `factor` and `found` are float tensors of one element on
+/// the same device.
+///
+/// The operator that does it in one go exists for CUDA, for the CPU since LibTorch 2.3, and not for
+/// every accelerator; elsewhere the same is done tensor by tensor.
+inline void unscale_and_check(const std::vector<torch::Tensor>& tensors,
+                              const torch::Tensor& factor, torch::Tensor& found) {
+  static const auto in_one_go = c10::Dispatcher::singleton().findSchemaOrThrow(
+      "aten::_amp_foreach_non_finite_check_and_unscale_", "");
+  if (in_one_go.hasKernelForDispatchKey(c10::legacyExtractDispatchKey(found.key_set()))) {
+    at::_amp_foreach_non_finite_check_and_unscale_(tensors, found, factor);
+    return;
+  }
+  for (const torch::Tensor& tensor : tensors) {
+    found.logical_or_(tensor.isfinite().all().logical_not());
+    tensor.mul_(factor.squeeze());
   }
 }
 
