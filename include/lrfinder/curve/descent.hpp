@@ -37,8 +37,9 @@ class Descent {
     measure_noise();
   }
 
-  /// All learning rates are given as \f$\log_{10} lr\f$.
+  /// The first learning rate; as all here it is given as \f$\log_{10} lr\f$.
   double first() const noexcept { return log_lr_.front(); }
+  /// The last learning rate.
   double last() const noexcept { return log_lr_.back(); }
   /// Where the first 5 % of the descent are done.
   double onset() const noexcept { return at_share(0.05); }

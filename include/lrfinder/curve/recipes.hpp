@@ -90,6 +90,7 @@ inline std::vector<std::size_t> decreasing_lengths(const std::vector<double>& va
 /// and 5). Throws NoSuggestion where fewer than two are left. A function object, so that it serves
 /// as a Recipe with its defaults. O(n).
 struct GradientArgmin {
+  /// Reads the suggestion off a history.
   Suggestion operator()(const History& history, std::size_t skip_start = 0,
                         std::size_t skip_end = 0) const {
     detail::require_points("gradient_argmin", history.size(), skip_start + skip_end + 2,
@@ -100,6 +101,7 @@ struct GradientArgmin {
                                  skip_start + argmin(index_gradient(losses)));
   }
 };
+/// The recipe, to be called or passed on.
 inline constexpr GradientArgmin gradient_argmin{};
 
 /// The learning rate at the argmin of the derivative of the loss with respect to the learning
@@ -110,6 +112,7 @@ inline constexpr GradientArgmin gradient_argmin{};
 /// leaves none. Losses that are not finite are left out too. Throws NoSuggestion where fewer than
 /// two are left. A function object, as gradient_argmin. O(n).
 struct Lightning {
+  /// Reads the suggestion off a history.
   Suggestion operator()(const History& history, std::size_t skip_begin = 10,
                         std::size_t skip_end = 1) const {
     std::vector<double> lr;
@@ -130,6 +133,7 @@ struct Lightning {
     return suggestion;
   }
 };
+/// The recipe, to be called or passed on.
 inline constexpr Lightning lightning{};
 
 /// The learning rate at the argmin of the central difference, rounded to single precision, up to
