@@ -30,6 +30,7 @@
 #include <lrfinder/training/range_test.hpp>
 #include <lrfinder/training/saved_state.hpp>
 #include <lrfinder/training/step.hpp>
+#include <lrfinder/training/thread_modes.hpp>
 #include <lrfinder/training/training_mode.hpp>
 #include <lrfinder/training/validation.hpp>
 #include <lrfinder/training/watch.hpp>
@@ -132,7 +133,7 @@ class LRFinder {
              training::Validation validation(objective, val_batches, mode, options);
              return run(step, [&] {
                Measurement measured = validation();
-               measured.grad_norm = step.grad_norm();
+               step.add_figures(measured);
                return measured;
              });
            });
@@ -238,6 +239,9 @@ class LRFinder {
       borrowed.modules.emplace_back(training::module_of(criterion));
     }
     const training::Placement placement(model_handle, *optimizer_, device_);
+    if (options.autocast()) training::require_autocast(placement.device, *options.autocast());
+    training::GradientScaler{options.gradient_scaler()};  // checks its options
+    const training::ThreadModes thread_modes(placement.device);
     auto saved = std::make_unique<training::SavedState>(borrowed, placement, options);
     saved_ = nullptr;
     Recorder recorder(settings);
@@ -246,7 +250,7 @@ class LRFinder {
         for (training::ModuleHandle& module : borrowed.modules) module.to(placement.device);
       }
       saved->model_mode().train();
-      training::Objective<Model, Criterion> objective(model, criterion, placement.device);
+      training::Objective<Model, Criterion> objective(model, criterion, placement.device, options);
       const StopReason reason =
           body(objective, saved->model_mode(), [&](auto& step, auto&& measure) {
             const training::Watch watch(options);

@@ -182,3 +182,64 @@ TEST_CASE("the norm of sparse gradients is recorded too") {
   CHECK(dense.range_test(batches, RangeTestOptions().record_grad_norm(true)).grad_norm[0] ==
         Approx(sparse));
 }
+
+TEST_CASE("under autocast the model computes in bfloat16, and the caller's autocast comes back") {
+  auto model = torch::nn::Sequential(torch::nn::Linear(4, 3));
+  SGD optimizer(model->parameters(), SGDOptions(1e-3));
+  bool in_bfloat16 = true;
+  LRFinder finder(model, optimizer, [&](const Tensor& output, const Tensor& target) {
+    in_bfloat16 = in_bfloat16 && output.scalar_type() == torch::kBFloat16;
+    return cross_entropy(output.to(torch::kFloat), target);
+  });
+  const auto batches = class_batches(3, 6, 4, 3);
+  const auto options = RangeTestOptions(ten_iterations).autocast(torch::kBFloat16);
+  CHECK(finder.range_test(batches, batches, options).size() == 10);
+  CHECK(in_bfloat16);
+  CHECK_FALSE(lrfinder::training::autocast_enabled(torch::kCPU));
+}
+
+TEST_CASE("what user code leaves of grad mode and autocast is put right") {
+  auto model = linear_classifier();
+  SGD optimizer(model->parameters(), SGDOptions(1e-3));
+  LRFinder finder(model, optimizer, cross_entropy);
+  const bool restore = GENERATE(true, false);
+  finder.range_test(double_batches(3), RangeTestOptions(ten_iterations)
+                                           .restore(restore)
+                                           .on_iteration([](const lrfinder::Iteration&) {
+                                             torch::GradMode::set_enabled(false);
+                                             lrfinder::training::set_autocast(torch::kCPU, true,
+                                                                              torch::kBFloat16);
+                                           }));
+  CHECK(torch::GradMode::is_enabled());
+  CHECK_FALSE(lrfinder::training::autocast_enabled(torch::kCPU));
+}
+
+TEST_CASE("half precision runs with a gradient scaler, and records the steps that it skips") {
+  if (!lrfinder::training::has_autocast(torch::kCPU, torch::kHalf)) {
+    auto model = linear_classifier();
+    SGD optimizer(model->parameters(), SGDOptions(1e-3));
+    LRFinder finder(model, optimizer, cross_entropy);
+    CHECK_THROWS_WITH(finder.range_test(double_batches(3),
+                                        RangeTestOptions(ten_iterations).autocast(torch::kHalf)),
+                      contains("it can be torch::kBFloat16"));
+    return;
+  }
+  torch::manual_seed(8);
+  auto model = torch::nn::Sequential(torch::nn::Linear(4, 3));
+  SGD optimizer(model->parameters(), SGDOptions(1e-3));
+  LRFinder finder(model, optimizer, cross_entropy);
+  const auto batches = class_batches(3, 6, 4, 3);
+  const Everything before(*model, optimizer);
+  // A scale that overflows, and halves until it does not.
+  const auto options = RangeTestOptions(ten_iterations)
+                           .autocast(torch::kHalf)
+                           .gradient_scaler(lrfinder::GradientScalerOptions().init_scale(1e38));
+  const History& history = finder.range_test(batches, options);
+  REQUIRE(history.metrics.at("skipped_step").size() == 10);
+  CHECK(history.metrics.at("skipped_step")[0] == 1);
+  CHECK(before.differences(Everything(*model, optimizer)) == "");
+
+  LBFGS lbfgs(model->parameters(), LBFGSOptions(1e-3));
+  LRFinder with_lbfgs(model, lbfgs, cross_entropy);
+  CHECK_THROWS_WITH(with_lbfgs.range_test(batches, options), contains("LBFGS"));
+}

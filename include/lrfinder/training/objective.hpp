@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <type_traits>
@@ -10,6 +11,7 @@
 #include <torch/torch.h>
 
 #include <lrfinder/curve/error.hpp>
+#include <lrfinder/training/autocast.hpp>
 #include <lrfinder/training/batch.hpp>
 #include <lrfinder/training/criterion.hpp>
 #include <lrfinder/training/means.hpp>
@@ -82,8 +84,9 @@ inline void require_scalar(const torch::Tensor& loss) {
 template <class Model, class Criterion>
 class Objective {
  public:
-  Objective(Model& model, Criterion& criterion, torch::Device device)
-      : model_(model), criterion_(criterion), device_(device) {}
+  Objective(Model& model, Criterion& criterion, torch::Device device,
+            const RangeTestOptions& options)
+      : model_(model), criterion_(criterion), device_(device), autocast_(options.autocast()) {}
 
   /// The batch as it is evaluated: collated where the criterion takes an output and a target, and
   /// on the device.
@@ -117,6 +120,7 @@ class Objective {
   /// Throws InvalidStep when the batch has no tensors or the criterion returns no scalar.
   template <class Batch>
   torch::Tensor operator()(const Batch& batch, MetricMeans* metrics = nullptr) {
+    const Autocast in_mixed_precision(device_, autocast_);
     torch::Tensor loss;
     if constexpr (takes_output_and_target<Model, Criterion, Batch>) {
       require_defined(input_of(batch), "input");
@@ -139,6 +143,7 @@ class Objective {
   Model& model_;
   Criterion& criterion_;
   torch::Device device_;
+  std::optional<at::ScalarType> autocast_;
 };
 
 }  // namespace lrfinder::training

@@ -12,6 +12,7 @@
 
 #include <lrfinder/curve/iteration.hpp>
 #include <lrfinder/curve/schedule.hpp>
+#include <lrfinder/training/gradient_scaler.hpp>
 
 namespace lrfinder {
 
@@ -93,6 +94,13 @@ struct RangeTestOptions {
   TORCH_ARG(std::optional<double>, clip_grad_value) = std::nullopt;
   /// Whether the norm of the gradient is recorded where nothing is clipped. Default: false.
   TORCH_ARG(bool, record_grad_norm) = false;
+  /// Mixed precision: the type to which autocast casts around the model and the criterion.
+  /// `torch::kBFloat16` on the CPU and on CUDA, `torch::kHalf` on CUDA, with a gradient scaler, and
+  /// on the CPU since LibTorch 2.4. Default: none, and an autocast of the caller's stays in force.
+  TORCH_ARG(std::optional<at::ScalarType>, autocast) = std::nullopt;
+  /// How the loss is scaled under autocast to `torch::kHalf`; without it nothing is. An iteration
+  /// whose gradients overflow makes no update, and is recorded in the metric "skipped_step".
+  TORCH_ARG(GradientScalerOptions, gradient_scaler) = {};
   /// Number of batches of the validation loader that are evaluated, from its first; at least 1.
   /// Default: all.
   TORCH_ARG(std::optional<std::int64_t>, val_batches) = std::nullopt;

@@ -113,6 +113,12 @@ inline RangeTestSettings plan(const RangeTestOptions& options,
   if (options.clip_grad_value() && !(*options.clip_grad_value() > 0)) {
     invalid_option("clip_grad_value (", *options.clip_grad_value(), ") must be positive");
   }
+  if (options.autocast() == torch::kHalf && options.gradient_scaler().enabled() &&
+      dynamic_cast<const torch::optim::LBFGS*>(&optimizer)) {
+    invalid_option(
+        "LBFGS evaluates its loss several times for one update, which does not go with a gradient "
+        "scaler; take autocast(torch::kBFloat16)");
+  }
   if (options.val_batches() && *options.val_batches() < 1) {
     invalid_option("val_batches (", *options.val_batches(), ") must be at least 1");
   }

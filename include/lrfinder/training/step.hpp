@@ -12,6 +12,7 @@
 #include <lrfinder/curve/error.hpp>
 #include <lrfinder/curve/iteration.hpp>
 #include <lrfinder/training/compatibility.hpp>
+#include <lrfinder/training/gradient_scaler.hpp>
 #include <lrfinder/training/gradients.hpp>
 #include <lrfinder/training/loader.hpp>
 #include <lrfinder/training/objective.hpp>
@@ -32,11 +33,18 @@ class Step {
         batches_(batches),
         options_(options),
         closure_(use_of_closure(optimizer)),
+        scaler_(scaler_options(options)),
         metrics_(options),
         with_metrics_(with_metrics) {}
 
   /// Takes the next batches, adds up their gradients, clips them and updates.
   void operator()() {
+    if (scaler_.enabled()) {
+      loss_ = fetch_and_differentiate();
+      skipped_ = !scaler_.step(optimizer_);
+      scaler_.update();
+      return;
+    }
     switch (closure_) {
       case Closure::unused:
         loss_ = fetch_and_differentiate();
@@ -58,10 +66,17 @@ class Step {
 
   /// What was measured before the last update: the training loss, and the metrics where they are
   /// wanted.
-  Measurement measured() { return {loss_.template item<double>(), grad_norm_, metrics_.take()}; }
+  Measurement measured() {
+    Measurement measurement{loss_.template item<double>(), {}, metrics_.take()};
+    add_figures(measurement);
+    return measurement;
+  }
 
-  /// The norm of the last gradients before they were clipped, where it is recorded.
-  std::optional<double> grad_norm() const { return grad_norm_; }
+  /// Adds what is recorded of the last update itself.
+  void add_figures(Measurement& measurement) const {
+    measurement.grad_norm = grad_norm_;
+    if (scaler_.enabled()) measurement.metrics["skipped_step"] = skipped_ ? 1 : 0;
+  }
 
  private:
   // What step() does with its closure. LBFGS asks it for the loss, and asks again. An optimizer of
@@ -71,6 +86,11 @@ class Step {
   static Closure use_of_closure(const torch::optim::Optimizer& optimizer) {
     if (!is_libtorchs(optimizer)) return Closure::possible;
     return typeid(optimizer) == typeid(torch::optim::LBFGS) ? Closure::required : Closure::unused;
+  }
+
+  static GradientScalerOptions scaler_options(const RangeTestOptions& options) {
+    GradientScalerOptions scaler = options.gradient_scaler();
+    return scaler.enabled(scaler.enabled() && options.autocast() == torch::kHalf);
   }
 
   using Batch = decltype(std::declval<Objective<Model, Criterion>&>().prepared(
@@ -85,6 +105,7 @@ class Step {
     };
     torch::Tensor loss = differentiate(next_batch, with_metrics_ ? &metrics_ : nullptr);
     require_gradients();
+    scaler_.unscale(optimizer_);
     grad_norm_ = clip_gradients(optimizer_, options_);
     return loss;
   }
@@ -113,7 +134,7 @@ class Step {
             "criterion detach the output?");
       }
       if (options_.accumulation_steps() > 1) loss = loss / options_.accumulation_steps();
-      loss.backward();
+      scaler_.scale(loss).backward();
       sum = sum.defined() ? sum + loss.detach() : loss.detach();
     }
     return sum;
@@ -135,6 +156,8 @@ class Step {
   Walk<Loader>& batches_;
   const RangeTestOptions& options_;
   Closure closure_;
+  GradientScaler scaler_;
+  bool skipped_ = false;
   MetricMeans metrics_;
   bool with_metrics_;
   torch::Tensor loss_;
