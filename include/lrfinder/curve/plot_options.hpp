@@ -61,7 +61,7 @@ class PlotOptions {
 
   /// Marks a suggestion that was already read off the curve. The first call takes the place of the
   /// default recipes, each further one adds a mark.
-  PlotOptions& mark(Suggestion suggestion) {
+  PlotOptions& mark(const Suggestion& suggestion) {
     if (!recipes_) recipes_.emplace();
     recipes_->emplace_back([suggestion](const History&) { return suggestion; });
     return *this;

@@ -26,7 +26,7 @@ inline double gradient_norm(const std::vector<torch::Tensor>& parameters) {
   const torch::NoGradGuard without_gradients;
   std::vector<torch::Tensor> norms;
   for (const auto& parameter : parameters) {
-    const torch::Tensor gradient = parameter.grad();
+    const torch::Tensor& gradient = parameter.grad();
     const torch::Tensor values = gradient.is_sparse() ? gradient.coalesce()._values() : gradient;
     norms.push_back(values.norm().to(parameters.front().device(), torch::kFloat));
   }

@@ -60,6 +60,7 @@ inline std::vector<double> spread_over_groups(const std::vector<double>& given,
                    " parameter groups; give one value, or one for each group");
   }
   std::vector<double> spread;
+  spread.reserve(reference.size());
   for (double rate : reference) spread.push_back(given.front() * (rate / reference.front()));
   return spread;
 }

@@ -109,7 +109,7 @@ class SavedTensors {
   // Returns whether the tensor has a storage that can be copied.
   bool save_storage(const torch::Tensor& tensor) {
     if (!has_storage(tensor) || placement_.moves_tensor(tensor)) return false;
-    const at::Storage storage = tensor.storage();
+    const at::Storage& storage = tensor.storage();
     if (!seen_storages_.insert(storage.unsafeGetStorageImpl()).second) return true;
     const auto size = static_cast<std::int64_t>(storage.nbytes());
     torch::Tensor bytes =

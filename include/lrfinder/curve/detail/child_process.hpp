@@ -64,6 +64,7 @@ inline ProgramResult run_program(std::vector<std::string> command, std::string_v
   ChildFiles child_files;
   for (int number = 0; number < 3; ++number) child_files.add(files[number], number);
   std::vector<char*> arguments;
+  arguments.reserve(command.size() + 1);
   for (std::string& argument : command) arguments.push_back(argument.data());
   arguments.push_back(nullptr);
   ::pid_t child = 0;
