@@ -24,6 +24,7 @@
 #include <lrfinder/curve/plot_options.hpp>
 #include <lrfinder/curve/progress.hpp>
 #include <lrfinder/curve/quantile.hpp>
+#include <lrfinder/curve/race_result.hpp>
 #include <lrfinder/curve/recipes.hpp>
 #include <lrfinder/curve/recorder.hpp>
 #include <lrfinder/curve/saved_history.hpp>

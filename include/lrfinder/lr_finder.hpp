@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -16,21 +18,24 @@
 #include <lrfinder/curve/iteration.hpp>
 #include <lrfinder/curve/plot.hpp>
 #include <lrfinder/curve/plot_options.hpp>
+#include <lrfinder/curve/race_result.hpp>
+#include <lrfinder/curve/recipes.hpp>
 #include <lrfinder/curve/recorder.hpp>
 #include <lrfinder/curve/steepest.hpp>
 #include <lrfinder/curve/suggestion.hpp>
-#include <lrfinder/training/criterion.hpp>
+#include <lrfinder/training/heat.hpp>
 #include <lrfinder/training/learning_rates.hpp>
 #include <lrfinder/training/loader.hpp>
 #include <lrfinder/training/model.hpp>
-#include <lrfinder/training/objective.hpp>
 #include <lrfinder/training/options.hpp>
-#include <lrfinder/training/placement.hpp>
 #include <lrfinder/training/plan.hpp>
+#include <lrfinder/training/race.hpp>
+#include <lrfinder/training/race_options.hpp>
+#include <lrfinder/training/race_settings.hpp>
 #include <lrfinder/training/range_test.hpp>
 #include <lrfinder/training/saved_state.hpp>
+#include <lrfinder/training/setup.hpp>
 #include <lrfinder/training/step.hpp>
-#include <lrfinder/training/thread_modes.hpp>
 #include <lrfinder/training/training_mode.hpp>
 #include <lrfinder/training/validation.hpp>
 #include <lrfinder/training/watch.hpp>
@@ -64,6 +69,7 @@ class LRFinder {
                 "LRFinder: the optimizer must be a torch::optim::Optimizer by reference; "
                 "dereference a pointer to one");
 
+  using Setup = training::Setup<Model, Criterion>;
   using ModelArgument = std::conditional_t<training::is_module<Model>, Model&, Model>;
   using CriterionArgument =
       std::conditional_t<training::is_module<Criterion>, Criterion&, Criterion>;
@@ -73,21 +79,14 @@ class LRFinder {
   ///
   /// Throws InvalidOption when the model is empty.
   LRFinder(ModelArgument model, Optimizer& optimizer, CriterionArgument criterion)
-      : model_(std::forward<ModelArgument>(model)),
-        optimizer_(&optimizer),
-        criterion_(std::forward<CriterionArgument>(criterion)) {
-    if (training::is_empty(static_cast<Model&>(model_))) {
-      throw InvalidOption("LRFinder: the model is empty; construct it before the finder");
-    }
-  }
+      : setup_(std::forward<ModelArgument>(model), optimizer,
+               std::forward<CriterionArgument>(criterion), std::nullopt) {}
 
   /// A finder that works on `device`: the model goes there for the test, and comes back.
   LRFinder(ModelArgument model, Optimizer& optimizer, CriterionArgument criterion,
            torch::Device device)
-      : LRFinder(std::forward<ModelArgument>(model), optimizer,
-                 std::forward<CriterionArgument>(criterion)) {
-    device_ = device;
-  }
+      : setup_(std::forward<ModelArgument>(model), optimizer,
+               std::forward<CriterionArgument>(criterion), device) {}
 
   /// Runs the range test and records the training loss, measured before each update.
   ///
@@ -100,11 +99,12 @@ class LRFinder {
   /// and history() holds what was recorded before it.
   template <class TrainLoader>
   const History& range_test(TrainLoader&& train_loader, const RangeTestOptions& options = {}) {
-    check<TrainLoader>(options);
-    borrow(options, /*validation=*/false, [&](auto& objective, training::TrainingMode&, auto run) {
+    Setup::template check<TrainLoader>(options);
+    record(options, /*validation=*/false, [&](auto& objective, training::TrainingMode&, auto run) {
       training::Walk train_batches(train_loader, "training loader");
       train_batches.start();
-      training::Step step(objective, *optimizer_, train_batches, options, /*with_metrics=*/true);
+      training::Step step(objective, setup_.optimizer(), train_batches, options,
+                          /*with_metrics=*/true);
       return run(step, [&] { return step.measured(); });
     });
     return history_;
@@ -119,16 +119,16 @@ class LRFinder {
             class = std::enable_if_t<!std::is_convertible_v<ValLoader, const RangeTestOptions&>>>
   const History& range_test(TrainLoader&& train_loader, ValLoader&& val_loader,
                             const RangeTestOptions& options = {}) {
-    check<TrainLoader>(options);
-    check<ValLoader>(options);
+    Setup::template check<TrainLoader>(options);
+    Setup::template check<ValLoader>(options);
     training::require_two_walks(train_loader, val_loader);
-    borrow(options, /*validation=*/true,
+    record(options, /*validation=*/true,
            [&](auto& objective, training::TrainingMode& mode, auto run) {
              training::Walk train_batches(train_loader, "training loader");
              training::Walk val_batches(val_loader, "validation loader");
              train_batches.start();
              val_batches.start();
-             training::Step step(objective, *optimizer_, train_batches, options,
+             training::Step step(objective, setup_.optimizer(), train_batches, options,
                                  /*with_metrics=*/false);
              training::Validation validation(objective, val_batches, mode, options);
              return run(step, [&] {
@@ -138,6 +138,62 @@ class LRFinder {
              });
            });
     return history_;
+  }
+
+  /// Finds the learning rate by trying: trains at each of a few constant rates around the
+  /// suggestion, from the same state, random numbers and batches. The better half goes on to a
+  /// longer heat, and the last is decided by the mean of the last training losses.
+  ///
+  /// Needs a range test before, and trains as that did: with its accumulation, clipping and so on.
+  /// A range test that ran with `restore(false)` is undone first. Every heat gives everything back,
+  /// when it ends and when an exception ends it. Costs at most as many updates as the options'
+  /// budget says, by default 6 times the range test.
+  ///
+  /// What wins is the best rate for a training as long as the last rung, which is short. Short
+  /// trainings are said to favour low rates, where the gradients are noisy: these settle at once,
+  /// while high rates pay off later, when they are lowered (Wu et al. 2018, arXiv:1803.02021).
+  /// Where the training to come has no schedule and is not much longer, that is what you want;
+  /// otherwise give it longer rungs: `RaceOptions().budget(20).rungs(2)`.
+  ///
+  /// Returns the winner, with the table of what each rate reached. Throws InvalidOption before
+  /// anything is touched; NoSuggestion before a range test, and where no rate lowers the loss; and
+  /// what range_test throws.
+  template <class TrainLoader>
+  RaceResult race(TrainLoader&& train_loader, const RaceOptions& options = {}) {
+    Setup::template check<TrainLoader>(options_);
+    return race_heats(options, /*validation=*/false,
+                      [&](auto& objective, training::TrainingMode&, training::Heat& heat) {
+                        training::Walk train_batches(train_loader, "training loader");
+                        train_batches.start();
+                        training::Step step(objective, setup_.optimizer(), train_batches, options_,
+                                            /*with_metrics=*/true);
+                        return heat.train(step, [&] { return step.measured(); });
+                      });
+  }
+
+  /// Runs a race that is decided by the loss on a validation loader, which is measured once before
+  /// and at the end of every heat, as in range_test.
+  template <class TrainLoader, class ValLoader,
+            class = std::enable_if_t<!std::is_convertible_v<ValLoader, const RaceOptions&>>>
+  RaceResult race(TrainLoader&& train_loader, ValLoader&& val_loader,
+                  const RaceOptions& options = {}) {
+    Setup::template check<TrainLoader>(options_);
+    Setup::template check<ValLoader>(options_);
+    training::require_two_walks(train_loader, val_loader);
+    return race_heats(options, /*validation=*/true,
+                      [&](auto& objective, training::TrainingMode& mode, training::Heat& heat) {
+                        training::Walk train_batches(train_loader, "training loader");
+                        training::Walk val_batches(val_loader, "validation loader");
+                        train_batches.start();
+                        val_batches.start();
+                        training::Step step(objective, setup_.optimizer(), train_batches, options_,
+                                            /*with_metrics=*/false);
+                        training::Validation validation(objective, val_batches, mode, options_);
+                        const Measurement trained = heat.train(step, [&] {
+                          return Measurement{step.loss(), {}, {}};
+                        });
+                        return std::isfinite(trained.loss) ? validation() : trained;
+                      });
   }
 
   /// What the last range test recorded; empty before the first.
@@ -158,12 +214,7 @@ class LRFinder {
 
   /// Sets a suggestion from history() on the optimizer, as above.
   Suggestion apply_suggestion(Suggestion suggestion) {
-    std::vector<double> rates{suggestion.lr};
-    for (std::size_t group = 1; group < history_.group_lr.size(); ++group) {
-      rates.push_back(suggestion.lr * history_.group_lr[group].at(suggestion.index) /
-                      history_.lr.at(suggestion.index));
-    }
-    training::set_rates(*optimizer_, rates);
+    training::set_rates(setup_.optimizer(), group_rates(suggestion.lr, suggestion.index));
     return suggestion;
   }
 
@@ -183,7 +234,7 @@ class LRFinder {
   /// optimizer. All have to outlive the finder.
   template <class... Others>
   LRFinder& also_restore(Others&... others) {
-    (borrow_too(others), ...);
+    (setup_.add(others), ...);
     return *this;
   }
 
@@ -194,74 +245,25 @@ class LRFinder {
   }
 
  private:
-  // Checks, as far as types tell, that the loader and the criterion go together.
-  template <class Loader>
-  static void check(const RangeTestOptions& options) {
-    constexpr bool walks = training::is_loader<std::remove_reference_t<Loader>>;
-    static_assert(walks,
-                  "range_test: a loader must be something that a range-based for loop walks; "
-                  "dereference the pointer that torch::data::make_data_loader returns");
-    if constexpr (walks) {
-      using Batch = training::traits::batch_t<std::remove_reference_t<Loader>>;
-      static_assert(
-          training::is_criterion_for<Model, Criterion, Batch>,
-          "range_test: the criterion must be callable as criterion(output, target), where output "
-          "is what the model's forward() returns for the input of a batch, or as "
-          "criterion(model, batch), and return a torch::Tensor. A batch is a "
-          "torch::data::Example<>, a pair or tuple, or a struct of two members; other batches "
-          "need the form criterion(model, batch)");
-      if (!options.metrics().empty() &&
-          !training::Objective<Model, Criterion>::template has_metrics<Batch>()) {
-        throw InvalidOption(
-            "RangeTestOptions: metric() needs a criterion of the form (output, target) and a model "
-            "and batches whose output and target are tensors");
-      }
-    }
-  }
-
-  // Saves everything, lets `body` run the test, and gives everything back.
+  // Runs a range test and records it. `body` prepares the step, and runs the test with it.
   template <class Body>
-  void borrow(const RangeTestOptions& options, bool validation, Body&& body) {
-    RangeTestSettings settings = training::plan(options, *optimizer_);
+  void record(const RangeTestOptions& options, bool validation, Body&& body) {
+    RangeTestSettings settings = training::plan(options, setup_.optimizer());
     settings.validation = validation;
-    if (c10::InferenceMode::is_enabled()) {
-      throw InvalidOption(
-          "range_test: called under c10::InferenceMode, where nothing can be trained; end the "
-          "guard's scope before");
-    }
-    Model& model = model_;
-    Criterion& criterion = criterion_;
-    const training::ModuleHandle model_handle(training::module_of(model));
-    training::Borrowed borrowed = others_;
-    borrowed.modules.insert(borrowed.modules.begin(), model_handle);
-    borrowed.optimizers.insert(borrowed.optimizers.begin(), optimizer_);
-    if constexpr (training::is_model<Criterion>) {
-      borrowed.modules.emplace_back(training::module_of(criterion));
-    }
-    const training::Placement placement(model_handle, *optimizer_, device_);
-    if (options.autocast()) training::require_autocast(placement.device, *options.autocast());
-    training::GradientScaler{options.gradient_scaler()};  // checks its options
-    const training::ThreadModes thread_modes(placement.device);
-    auto saved = std::make_unique<training::SavedState>(borrowed, placement, options);
-    saved_ = nullptr;
-    Recorder recorder(settings);
-    try {
-      if (placement.moves) {
-        for (training::ModuleHandle& module : borrowed.modules) module.to(placement.device);
+    auto saved = setup_.lend(options, [&](auto& objective, training::TrainingMode& mode) {
+      saved_ = nullptr;
+      options_ = options;
+      Recorder recorder(settings);
+      try {
+        history_ = recorder.finish(body(objective, mode, [&](auto& step, auto&& measure) {
+          const training::Watch watch(options);
+          return training::range_test(settings, setup_.optimizer(), step, measure, watch, recorder);
+        }));
+      } catch (...) {
+        history_ = recorder.finish(StopReason::failed);
+        throw;
       }
-      saved->model_mode().train();
-      training::Objective<Model, Criterion> objective(model, criterion, placement.device, options);
-      const StopReason reason =
-          body(objective, saved->model_mode(), [&](auto& step, auto&& measure) {
-            const training::Watch watch(options);
-            return training::range_test(settings, *optimizer_, step, measure, watch, recorder);
-          });
-      history_ = recorder.finish(reason);
-    } catch (...) {
-      history_ = recorder.finish(StopReason::failed);
-      training::restore_after_exception(*saved);
-      throw;
-    }
+    });
     if (options.restore()) {
       saved->restore();
     } else {
@@ -269,18 +271,37 @@ class LRFinder {
     }
   }
 
-  template <class Other>
-  void borrow_too(Other& other) {
-    static_assert(training::is_model<Other> || std::is_same_v<Other, torch::Tensor> ||
-                      std::is_base_of_v<torch::optim::Optimizer, Other>,
-                  "also_restore: takes modules, optimizers and tensors");
-    if constexpr (training::is_model<Other>) {
-      others_.modules.emplace_back(training::module_of(other));
-    } else if constexpr (std::is_same_v<Other, torch::Tensor>) {
-      others_.tensors.push_back(other);
-    } else {
-      others_.optimizers.push_back(&other);
+  // Runs a race. `body` trains a heat and returns what was measured at its end.
+  template <class Body>
+  RaceResult race_heats(const RaceOptions& options, bool validation, Body&& body) {
+    training::RaceSettings settings = training::plan_race(options, recorded_history());
+    reset();
+    training::RaceProgress progress(options, settings.num_iter);
+    const auto run_heat = [&](double lr, std::int64_t num_iter) {
+      training::Heat heat(group_rates(lr, suggest::detail::nearest_iteration(history_, lr)),
+                          num_iter, setup_.optimizer(), progress);
+      Measurement reached;
+      setup_
+          .lend(options_,
+                [&](auto& objective, training::TrainingMode& mode) {
+                  reached = body(objective, mode, heat);
+                })
+          ->restore();
+      return RaceEntry{lr, heat.done(), reached.loss, false, std::move(reached.metrics)};
+    };
+    if (validation) settings.untrained_loss = run_heat(settings.candidates.front(), 0).loss;
+    RaceResult result = training::Race(settings, run_heat)();
+    result.index = suggest::detail::nearest_iteration(history_, result.lr);
+    return result;
+  }
+
+  // The rates of all groups, with the ratio that they had at an iteration of the history.
+  std::vector<double> group_rates(double lr, std::size_t index) const {
+    std::vector<double> rates{lr};
+    for (std::size_t group = 1; group < history_.group_lr.size(); ++group) {
+      rates.push_back(lr * history_.group_lr[group].at(index) / history_.lr.at(index));
     }
+    return rates;
   }
 
   const History& recorded_history() const {
@@ -294,12 +315,9 @@ class LRFinder {
     return history_;
   }
 
-  training::Kept<Model> model_;
-  Optimizer* optimizer_;
-  training::Kept<Criterion> criterion_;
-  std::optional<torch::Device> device_;
-  training::Borrowed others_;
+  Setup setup_;
   History history_;
+  RangeTestOptions options_;  // of the last range test
   std::unique_ptr<training::SavedState> saved_;
 };
 

@@ -17,3 +17,4 @@
 #include <lrfinder/curve.hpp>
 #include <lrfinder/lr_finder.hpp>
 #include <lrfinder/training/options.hpp>
+#include <lrfinder/training/race_options.hpp>

@@ -67,10 +67,13 @@ class Step {
   /// What was measured before the last update: the training loss, and the metrics where they are
   /// wanted.
   Measurement measured() {
-    Measurement measurement{loss_.template item<double>(), {}, metrics_.take()};
+    Measurement measurement{loss(), {}, metrics_.take()};
     add_figures(measurement);
     return measurement;
   }
+
+  /// The training loss before the last update.
+  double loss() const { return loss_.template item<double>(); }
 
   /// Adds what is recorded of the last update itself.
   void add_figures(Measurement& measurement) const {
