@@ -395,6 +395,8 @@ TEST_CASE("a loader with worker threads can be walked again after a test that st
   LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
   auto val_loader = shuffling_loader(/*workers=*/2);
   CHECK(finder.range_test(*loader, *val_loader, RangeTestOptions().num_iter(3)).size() == 3);
+  const auto two_batches = RangeTestOptions().num_iter(3).val_batches(2);
+  CHECK(finder.range_test(*loader, *val_loader, two_batches).size() == 3);
   for (auto* walked : {loader.get(), val_loader.get()}) {
     int batches = 0;
     for (auto& batch : *walked) batches += batch.data.defined() ? 1 : 0;

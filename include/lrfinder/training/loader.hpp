@@ -76,6 +76,7 @@ class Walk {
   void start() {
     using std::begin;
     using std::end;
+    if (position_) give_up_walk(*loader_);
     position_.emplace(Position{begin(*loader_), end(*loader_)});
     at_first_ = true;
     if (!(position_->batch != position_->end)) {
