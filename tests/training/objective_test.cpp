@@ -1,6 +1,9 @@
 #include <catch2.hpp>
 #include <everything.hpp>
 #include <training.hpp>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 #include <lrfinder/lrfinder.hpp>
 
@@ -117,6 +120,42 @@ TEST_CASE("samples straight from an unmapped dataset are stacked into a batch") 
                        });
   const auto in_lists = as_it_comes.range_test(lists, lists, five_iterations).raw_loss;
   for (std::size_t i = 0; i < 5; ++i) CHECK(in_lists[i] == Approx(expected[i]).epsilon(1e-5));
+}
+
+TEST_CASE("the output of a model may be a tuple or a struct, and its input more than a tensor") {
+  struct Split {
+    Tensor scores;
+    Tensor distance;
+  };
+  struct TwoHeadedImpl : torch::nn::Module {
+    Split forward(const std::tuple<Tensor, Tensor>& input) {
+      const auto& [left, right] = input;
+      return {head->forward(left), (left - right).square().sum(1)};
+    }
+    std::tuple<Tensor, Tensor> forward(const Tensor& input) {
+      return {head->forward(input), input.square().sum(1)};
+    }
+    torch::nn::Linear head = register_module("head", torch::nn::Linear(4, 3));
+  };
+  TwoHeadedImpl model;
+  torch::optim::SGD optimizer(model.parameters(), 1e-3);
+  const auto plain = class_batches(3, 5, 4, 3);
+  LRFinder tuple_out(
+      model, optimizer, [](const std::tuple<Tensor, Tensor>& output, const Tensor& target) {
+        return cross_entropy(std::get<0>(output), target) + std::get<1>(output).mean();
+      });
+  CHECK(tuple_out.range_test(plain, plain, five_iterations).size() == 5);
+
+  std::vector<std::pair<std::tuple<Tensor, Tensor>, Tensor>> nested;
+  for (const auto& batch : plain) {
+    nested.push_back({{batch.data, batch.data + 1}, batch.target});
+  }
+  LRFinder struct_out(model, optimizer, [](const Split& output, const Tensor& target) {
+    return cross_entropy(output.scores, target) + output.distance.mean();
+  });
+  const auto losses = struct_out.range_test(nested, nested, five_iterations).raw_loss;
+  CHECK(losses.size() == 5);
+  CHECK(losses[0] > 4);  // the distance alone is 4
 }
 
 TEST_CASE("inputs without a target go to a criterion of the form (model, batch)") {
