@@ -72,15 +72,32 @@ void add_suggestion(std::vector<Row>& rows, std::size_t task, const std::string&
   }
 }
 
-/// The history as fastai and Lightning record it, for their recipes: smoothed with bias correction,
-/// and ended where the smoothed loss is four times the best.
-inline lrfinder::History recorded_as_in_fastai(lrfinder::History history) {
+/// The history from iteration `begin` up to, not including, `end`.
+inline lrfinder::History slice(lrfinder::History history, std::size_t begin, std::size_t end) {
+  for (auto* column : {&history.lr, &history.loss, &history.raw_loss}) {
+    *column = {column->begin() + static_cast<std::ptrdiff_t>(begin),
+               column->begin() + static_cast<std::ptrdiff_t>(std::max(begin, end))};
+  }
+  return history;
+}
+
+/// The history as Lightning records it: smoothed with bias correction, and ended where the smoothed
+/// loss is four times the best.
+inline lrfinder::History recorded_as_in_lightning(lrfinder::History history) {
   history.loss = lrfinder::bias_corrected_smoothing(history.raw_loss, 0.02);
   lrfinder::Divergence diverged(4);
   std::size_t end = 0;
   while (end < history.size() && !diverged(history.loss[end])) ++end;
-  for (auto* column : {&history.lr, &history.loss, &history.raw_loss}) column->resize(end);
-  return history;
+  return slice(std::move(history), 0, end);
+}
+
+/// What fastai records is the same, and what it hands to its recipes lacks the first tenth and the
+/// last five iterations.
+inline lrfinder::History recorded_as_in_fastai(const lrfinder::History& history) {
+  const lrfinder::History recorded = recorded_as_in_lightning(history);
+  const auto tenth = static_cast<std::size_t>(history.settings.num_iter / 10);
+  const std::size_t begin = std::min(tenth, recorded.size());
+  return slice(recorded, begin, recorded.size() - std::min<std::size_t>(5, recorded.size()));
 }
 
 /// Adds a curve, the outcomes, and what every recipe makes of the curve.
@@ -93,12 +110,15 @@ inline void add_recipes(std::vector<Row>& rows, std::size_t task, const lrfinder
     rows.push_back({task, "outcome", "", outcomes.lr[i], outcomes.final_loss[i]});
   }
   const auto as_recorded = lrfinder::suggest::all(history);
+  const auto as_in_lightning = lrfinder::suggest::all(recorded_as_in_lightning(history));
   const auto as_in_fastai = lrfinder::suggest::all(recorded_as_in_fastai(history));
   for (std::size_t i = 0; i < as_recorded.size(); ++i) {
     const std::string& recipe = as_recorded[i].recipe;
-    const bool own_smoothing =
-        recipe == "steepest" || recipe == "gradient_argmin" || recipe == "ignite";
-    const auto& row = (own_smoothing ? as_recorded : as_in_fastai)[i];
+    const bool fastai =
+        recipe == "valley" || recipe == "slide" || recipe == "minimum" || recipe == "steep";
+    const auto& row = (fastai                  ? as_in_fastai
+                       : recipe == "lightning" ? as_in_lightning
+                                               : as_recorded)[i];
     add_suggestion(rows, task, recipe, outcomes, [&] {
       return row.suggestion ? *row.suggestion : throw lrfinder::NoSuggestion(row.reason);
     });

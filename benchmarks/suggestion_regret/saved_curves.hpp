@@ -31,6 +31,7 @@ inline std::vector<std::vector<std::string>> read_csv(const std::string& path) {
 inline lrfinder::History recorded(const std::vector<double>& lr, const std::vector<double>& loss) {
   using lrfinder::StopReason;
   lrfinder::RangeTestSettings settings;
+  settings.num_iter = 100;
   settings.smooth_f = 0.05;
   settings.diverge_th = 5;
   lrfinder::Recorder recorder(settings);

@@ -37,13 +37,14 @@ inline std::vector<Row> in_processes(std::size_t processes, std::size_t count,
     }
     int status = 0;
     try {
-      std::FILE* out = ::fdopen(ends[1], "w");
+      // Written at the end: a pipe holds little, and is read only when its turn comes.
+      std::ostringstream lines;
       for (std::size_t i = first; i < count; i += processes) {
-        std::ostringstream lines;
         for (const Row& row : work(i)) lines << row;
-        std::fputs(lines.str().c_str(), out);
-        std::fflush(out);
       }
+      std::FILE* out = ::fdopen(ends[1], "w");
+      std::fputs(lines.str().c_str(), out);
+      std::fflush(out);
     } catch (const std::exception& error) {
       std::cerr << error.what() << '\n';
       status = 1;
