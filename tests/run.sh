@@ -8,6 +8,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../cmake/bootstrap.sh"
 bootstrap catch2 gnuplot-nox libcli11-dev
 build all -DLRFINDER_BUILD_TESTS=ON -DLRFINDER_BUILD_EXAMPLES=ON -DLRFINDER_BUILD_CLI=ON
 cd "$root/build"
+jobs=$(nproc)
 # The tests run side by side, and are too small to gain from threads of their own.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-exec ctest --output-on-failure --parallel "$(nproc)" "$@"
+exec ctest --output-on-failure --parallel "$jobs" "$@"
