@@ -24,8 +24,10 @@
 #include <lrfinder/curve/steepest.hpp>
 #include <lrfinder/curve/suggestion.hpp>
 #include <lrfinder/training/heat.hpp>
+#include <lrfinder/training/iterations_in_flight.hpp>
 #include <lrfinder/training/learning_rates.hpp>
 #include <lrfinder/training/loader.hpp>
+#include <lrfinder/training/means.hpp>
 #include <lrfinder/training/model.hpp>
 #include <lrfinder/training/options.hpp>
 #include <lrfinder/training/plan.hpp>
@@ -70,6 +72,9 @@ class LRFinder {
                 "dereference a pointer to one");
 
   using Setup = training::Setup<Model, Criterion>;
+  template <class Loader>
+  using ValidationCache =
+      typename training::Validation<Model, Criterion, std::remove_reference_t<Loader>>::Cache;
   using ModelArgument = std::conditional_t<training::is_module<Model>, Model&, Model>;
   using CriterionArgument =
       std::conditional_t<training::is_module<Criterion>, Criterion&, Criterion>;
@@ -112,9 +117,10 @@ class LRFinder {
 
   /// Runs the range test and records the loss on a validation loader, measured after each update.
   ///
-  /// `val_loader`: as `train_loader`, walked once for every iteration. The loss is the mean over
-  /// the samples that it yields, in eval mode and without gradients; batches are weighted by
-  /// dimension 0 of their input.
+  /// `val_loader`: as `train_loader`, but walked only once where its batches can be kept on the
+  /// device; see RangeTestOptions::cache_validation. The loss is the mean over the samples that it
+  /// yields, in eval mode and without gradients; batches are weighted by dimension 0 of their
+  /// input.
   template <class TrainLoader, class ValLoader,
             class = std::enable_if_t<!std::is_convertible_v<ValLoader, const RangeTestOptions&>>>
   const History& range_test(TrainLoader&& train_loader, ValLoader&& val_loader,
@@ -125,14 +131,13 @@ class LRFinder {
     record(options, /*validation=*/true,
            [&](auto& objective, training::TrainingMode& mode, auto run) {
              training::Walk train_batches(train_loader, "training loader");
-             training::Walk val_batches(val_loader, "validation loader");
              train_batches.start();
-             val_batches.start();
              training::Step step(objective, setup_.optimizer(), train_batches, options,
                                  /*with_metrics=*/false);
-             training::Validation validation(objective, val_batches, mode, options);
+             ValidationCache<ValLoader> cache(options.cache_validation(), objective.device());
+             training::Validation validation(objective, val_loader, cache, mode, options);
              return run(step, [&] {
-               Measurement measured = validation();
+               training::DeviceMeasurement measured = validation();
                step.add_figures(measured);
                return measured;
              });
@@ -167,7 +172,7 @@ class LRFinder {
                         train_batches.start();
                         training::Step step(objective, setup_.optimizer(), train_batches, options_,
                                             /*with_metrics=*/true);
-                        return heat.train(step, [&] { return step.measured(); });
+                        return heat.train(step, [&] { return training::read(step.measured()); });
                       });
   }
 
@@ -180,19 +185,20 @@ class LRFinder {
     Setup::template check<TrainLoader>(options_);
     Setup::template check<ValLoader>(options_);
     training::require_two_walks(train_loader, val_loader);
+    std::optional<ValidationCache<ValLoader>> cache;  // one for all heats
     return race_heats(options, /*validation=*/true,
                       [&](auto& objective, training::TrainingMode& mode, training::Heat& heat) {
                         training::Walk train_batches(train_loader, "training loader");
-                        training::Walk val_batches(val_loader, "validation loader");
                         train_batches.start();
-                        val_batches.start();
                         training::Step step(objective, setup_.optimizer(), train_batches, options_,
                                             /*with_metrics=*/false);
-                        training::Validation validation(objective, val_batches, mode, options_);
+                        if (!cache) cache.emplace(options_.cache_validation(), objective.device());
+                        training::Validation validation(objective, val_loader, *cache, mode,
+                                                        options_);
                         const Measurement trained = heat.train(step, [&] {
                           return Measurement{step.loss(), {}, {}};
                         });
-                        return std::isfinite(trained.loss) ? validation() : trained;
+                        return std::isfinite(trained.loss) ? training::read(validation()) : trained;
                       });
   }
 
@@ -257,7 +263,9 @@ class LRFinder {
       try {
         history_ = recorder.finish(body(objective, mode, [&](auto& step, auto&& measure) {
           const training::Watch watch(options);
-          return training::range_test(settings, setup_.optimizer(), step, measure, watch, recorder);
+          training::IterationsInFlight iterations(
+              training::most_in_flight(options, objective.device()), recorder, watch);
+          return training::range_test(settings, setup_.optimizer(), step, measure, iterations);
         }));
       } catch (...) {
         history_ = recorder.finish(StopReason::failed);

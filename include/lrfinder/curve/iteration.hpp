@@ -64,6 +64,9 @@ class IterationCallback {
     }
   }
 
+  /// Whether there is something to call.
+  bool is_set() const noexcept { return static_cast<bool>(callback_); }
+
   /// Whether the test goes on.
   bool operator()(const Iteration& iteration) const { return !callback_ || callback_(iteration); }
 

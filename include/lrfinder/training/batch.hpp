@@ -66,6 +66,13 @@ template <class T>
 struct has_batch_size<T, std::void_t<decltype(std::int64_t(batch_size(std::declval<const T&>())))>>
     : std::true_type {};
 
+template <class T, class = void>
+struct has_tensors_in : std::false_type {};
+template <class T>
+struct has_tensors_in<
+    T, std::void_t<decltype(std::vector<torch::Tensor>(tensors_in(std::declval<const T&>())))>>
+    : std::true_type {};
+
 template <class T, template <class...> class Template>
 struct is_instance_of : std::false_type {};
 template <template <class...> class Template, class... Arguments>
@@ -108,47 +115,71 @@ const auto& target_of(const Batch& batch) {
   }
 }
 
-/// The same value with every tensor in it on `device`, without waiting for copies from pinned
-/// memory.
+/// The same value, with every leaf of it replaced by `map(leaf)`, which returns the leaf's type.
 ///
-/// Reaches into `Example`s, pairs, tuples, vectors, maps, optionals and structs of two members. A
-/// type of your own says how it moves by a function `to_device(const T&, torch::Device) -> T` in
-/// its namespace or a member `to(torch::Device) -> T`; what is none of these stays as it is.
-template <class T>
-T on_device(const T& value, torch::Device device) {
-  if constexpr (std::is_same_v<T, torch::Tensor>) {
-    if (!value.defined() || value.device() == device) return value;
-    return value.to(value.options().device(device), /*non_blocking=*/true);
-  } else if constexpr (traits::has_to_device<T>::value) {
-    return to_device(value, device);
-  } else if constexpr (traits::has_to<T>::value) {
-    return value.to(device);
+/// Reaches into `Example`s, pairs, tuples, vectors, maps, optionals and structs of two members.
+/// Leaves are tensors, types that say themselves how they move, and all that is none of these.
+template <class T, class Map>
+T with_leaves(const T& value, const Map& map) {
+  const auto mapped = [&](const auto& element) { return with_leaves(element, map); };
+  if constexpr (std::is_same_v<T, torch::Tensor> || traits::has_to_device<T>::value ||
+                traits::has_to<T>::value) {
+    return map(value);
   } else if constexpr (traits::has_data_and_target<T>::value) {
-    T moved = value;
-    moved.data = on_device(value.data, device);
-    moved.target = on_device(value.target, device);
-    return moved;
+    T copy = value;
+    copy.data = mapped(value.data);
+    copy.target = mapped(value.target);
+    return copy;
   } else if constexpr (traits::is_instance_of<T, torch::data::Example>::value) {
-    return T(on_device(value.data, device));
+    return T(mapped(value.data));
   } else if constexpr (traits::is_instance_of<T, std::pair>::value ||
                        traits::is_instance_of<T, std::tuple>::value) {
-    return std::apply([&](const auto&... elements) { return T(on_device(elements, device)...); },
-                      value);
+    return std::apply([&](const auto&... elements) { return T(mapped(elements)...); }, value);
   } else if constexpr (traits::is_instance_of<T, std::vector>::value) {
-    T moved;
-    for (const auto& element : value) moved.push_back(on_device(element, device));
-    return moved;
+    T copy;
+    for (const auto& element : value) copy.push_back(mapped(element));
+    return copy;
   } else if constexpr (traits::is_instance_of<T, std::map>::value) {
-    T moved;
-    for (const auto& [key, element] : value) moved.emplace(key, on_device(element, device));
-    return moved;
+    T copy;
+    for (const auto& [key, element] : value) copy.emplace(key, mapped(element));
+    return copy;
   } else if constexpr (traits::is_instance_of<T, std::optional>::value) {
-    return value ? T(on_device(*value, device)) : value;
+    return value ? T(mapped(*value)) : value;
   } else if constexpr (traits::is_struct_of_two<T>) {
-    return T{on_device(input_of(value), device), on_device(target_of(value), device)};
+    return T{mapped(input_of(value)), mapped(target_of(value))};
   } else {
-    return value;
+    return map(value);
   }
+}
+
+/// A tensor on `device`. The host does not wait for the copy: what comes from the host goes through
+/// pinned memory where the device has use for that.
+inline torch::Tensor on_device(const torch::Tensor& tensor, torch::Device device) {
+  if (!tensor.defined() || tensor.device() == device) return tensor;
+  const bool pins = device.is_cuda() && tensor.is_cpu() && tensor.layout() == torch::kStrided;
+  return (pins && !tensor.is_pinned() ? tensor.pin_memory() : tensor)
+      .to(tensor.options().device(device), /*non_blocking=*/true);
+}
+
+/// The same value with every tensor in it on `device`.
+///
+/// Reaches into what with_leaves() reaches into. A type of your own says how it moves by a function
+/// `to_device(const T&, torch::Device) -> T` in its namespace or a member `to(torch::Device) -> T`;
+/// what is none of these stays as it is.
+template <class T>
+T on_device(const T& value, torch::Device device) {
+  return with_leaves(value, [device](const auto& leaf) {
+    using Leaf = std::decay_t<decltype(leaf)>;
+    if constexpr (std::is_same_v<Leaf, torch::Tensor>) {
+      return on_device(leaf, device);
+    } else if constexpr (traits::has_to_device<Leaf>::value) {
+      return to_device(leaf, device);
+    } else if constexpr (traits::has_to<Leaf>::value) {
+      return leaf.to(device);
+    } else {
+      return leaf;
+    }
+  });
 }
 
 /// The batch as one input and one target: a vector of `Example`s, as an unmapped dataset yields it,

@@ -1,11 +1,11 @@
 #pragma once
 
 #include <cstddef>
-#include <map>
 #include <optional>
 #include <sstream>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <torch/torch.h>
@@ -14,6 +14,7 @@
 #include <lrfinder/training/autocast.hpp>
 #include <lrfinder/training/batch.hpp>
 #include <lrfinder/training/criterion.hpp>
+#include <lrfinder/training/loader.hpp>
 #include <lrfinder/training/means.hpp>
 #include <lrfinder/training/model.hpp>
 #include <lrfinder/training/options.hpp>
@@ -40,13 +41,13 @@ class MetricMeans {
     }
   }
 
-  /// The mean of each metric over the samples since the last call.
-  std::map<std::string, double> take() {
-    std::map<std::string, double> values;
+  /// The mean of each metric over the samples since the last call, by name.
+  std::vector<std::pair<std::string, DeviceMean>> take() {
+    std::vector<std::pair<std::string, DeviceMean>> means;
     for (std::size_t i = 0; i < metrics_.size(); ++i) {
-      values[metrics_[i].first] = std::exchange(means_[i], {}).value();
+      means.emplace_back(metrics_[i].first, std::exchange(means_[i], {}));
     }
-    return values;
+    return means;
   }
 
   bool empty() const noexcept { return metrics_.empty(); }
@@ -88,6 +89,9 @@ class Objective {
             const RangeTestOptions& options)
       : model_(model), criterion_(criterion), device_(device), autocast_(options.autocast()) {}
 
+  /// The device where batches are evaluated.
+  torch::Device device() const noexcept { return device_; }
+
   /// The batch as it is evaluated: collated where the criterion takes an output and a target, and
   /// on the device.
   template <class Batch>
@@ -98,6 +102,11 @@ class Objective {
       return on_device(batch, device_);
     }
   }
+
+  /// What prepared() makes of the batches of a loader.
+  template <class Loader>
+  using Prepared = std::decay_t<decltype(std::declval<const Objective&>().prepared(
+      std::declval<const traits::batch_t<Loader>&>()))>;
 
   /// True when metrics can be evaluated on batches of this type.
   template <class Batch>

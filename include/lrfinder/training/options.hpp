@@ -104,6 +104,18 @@ struct RangeTestOptions {
   /// Number of batches of the validation loader that are evaluated, from its first; at least 1.
   /// Default: all.
   TORCH_ARG(std::optional<std::int64_t>, val_batches) = std::nullopt;
+  /// Most bytes of the batches of the validation loader that are kept on the device, so that the
+  /// loader is walked once and not in every iteration; not negative. Where the batches take more,
+  /// or cannot be kept (see tensors_in() in batch.hpp), the loader is walked every time, and a
+  /// warning says so. 0 walks every time, for a loader that gives other batches at each pass.
+  /// Default: a quarter of the memory that is free on the device.
+  TORCH_ARG(std::optional<std::int64_t>, cache_validation) = std::nullopt;
+  /// How many iterations may be under way on the device before the host waits for the loss of the
+  /// first of them; at least 1, which waits for every iteration. The history is the same in any
+  /// case: what was computed past the end of the test is dropped. But `on_iteration` is called, and
+  /// without `restore` the model is left, up to that many iterations late. Default: 16 on an
+  /// accelerator; 1 on the CPU, with `on_iteration`, and without `restore`.
+  TORCH_ARG(std::optional<std::int64_t>, iterations_in_flight) = std::nullopt;
   /// Whether a line on stderr shows how far the test is. Default: false.
   TORCH_ARG(bool, progress) = false;
   /// Where the copies that give everything back are kept. Default: Snapshot::device.

@@ -123,6 +123,14 @@ inline RangeTestSettings plan(const RangeTestOptions& options,
   if (options.val_batches() && *options.val_batches() < 1) {
     invalid_option("val_batches (", *options.val_batches(), ") must be at least 1");
   }
+  if (options.cache_validation() && *options.cache_validation() < 0) {
+    invalid_option("cache_validation (", *options.cache_validation(),
+                   ") must not be negative; 0 walks the validation loader in every iteration");
+  }
+  if (options.iterations_in_flight() && *options.iterations_in_flight() < 1) {
+    invalid_option("iterations_in_flight (", *options.iterations_in_flight(),
+                   ") must be at least 1, which waits for every iteration");
+  }
   for (const auto& [name, metric] : options.metrics()) {
     if (name.empty() || !metric) {
       invalid_option("metric (\"", name, "\") needs a name and something to call");

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <typeinfo>
 #include <utility>
 #include <vector>
@@ -10,11 +9,11 @@
 #include <torch/torch.h>
 
 #include <lrfinder/curve/error.hpp>
-#include <lrfinder/curve/iteration.hpp>
 #include <lrfinder/training/compatibility.hpp>
 #include <lrfinder/training/gradient_scaler.hpp>
 #include <lrfinder/training/gradients.hpp>
 #include <lrfinder/training/loader.hpp>
+#include <lrfinder/training/means.hpp>
 #include <lrfinder/training/objective.hpp>
 #include <lrfinder/training/optimizer_state.hpp>
 #include <lrfinder/training/options.hpp>
@@ -66,8 +65,8 @@ class Step {
 
   /// What was measured before the last update: the training loss, and the metrics where they are
   /// wanted.
-  Measurement measured() {
-    Measurement measurement{loss(), {}, metrics_.take()};
+  DeviceMeasurement measured() {
+    DeviceMeasurement measurement{DeviceMean(loss_), {}, metrics_.take()};
     add_figures(measurement);
     return measurement;
   }
@@ -76,9 +75,11 @@ class Step {
   double loss() const { return loss_.template item<double>(); }
 
   /// Adds what is recorded of the last update itself.
-  void add_figures(Measurement& measurement) const {
-    measurement.grad_norm = grad_norm_;
-    if (scaler_.enabled()) measurement.metrics["skipped_step"] = skipped_ ? 1 : 0;
+  void add_figures(DeviceMeasurement& measurement) const {
+    if (grad_norm_.defined()) measurement.grad_norm = DeviceMean(grad_norm_);
+    if (scaler_.enabled()) {
+      measurement.metrics.emplace_back("skipped_step", DeviceMean(torch::tensor(skipped_ ? 1 : 0)));
+    }
   }
 
  private:
@@ -96,8 +97,7 @@ class Step {
     return scaler.enabled(scaler.enabled() && options.autocast() == torch::kHalf);
   }
 
-  using Batch = decltype(std::declval<Objective<Model, Criterion>&>().prepared(
-      std::declval<const traits::batch_t<Loader>&>()));
+  using Batch = typename Objective<Model, Criterion>::template Prepared<Loader>;
 
   torch::Tensor fetch_and_differentiate() {
     kept_batches_.clear();
@@ -164,7 +164,7 @@ class Step {
   MetricMeans metrics_;
   bool with_metrics_;
   torch::Tensor loss_;
-  std::optional<double> grad_norm_;
+  torch::Tensor grad_norm_;  // undefined where it is not recorded
   std::vector<Batch> kept_batches_;
   bool checked_gradients_ = false;
 };

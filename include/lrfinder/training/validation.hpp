@@ -5,8 +5,8 @@
 
 #include <torch/torch.h>
 
-#include <lrfinder/curve/iteration.hpp>
 #include <lrfinder/training/batch.hpp>
+#include <lrfinder/training/batch_cache.hpp>
 #include <lrfinder/training/loader.hpp>
 #include <lrfinder/training/means.hpp>
 #include <lrfinder/training/objective.hpp>
@@ -24,32 +24,57 @@ namespace lrfinder::training {
 template <class Model, class Criterion, class Loader>
 class Validation {
  public:
-  Validation(Objective<Model, Criterion>& objective, Walk<Loader>& batches, TrainingMode& mode,
-             const RangeTestOptions& options)
+  using Cache = BatchCache<typename Objective<Model, Criterion>::template Prepared<Loader>>;
+
+  /// Goes to the first batch, unless the cache has them all. All arguments live as long as this.
+  ///
+  /// Throws EmptyLoader when there is none.
+  Validation(Objective<Model, Criterion>& objective, Loader& loader, Cache& cache,
+             TrainingMode& mode, const RangeTestOptions& options)
       : objective_(objective),
-        batches_(batches),
+        walk_(loader, "validation loader"),
+        cache_(cache),
         mode_(mode),
         metrics_(options),
-        most_batches_(options.val_batches().value_or(std::numeric_limits<std::int64_t>::max())) {}
+        most_batches_(options.val_batches().value_or(std::numeric_limits<std::int64_t>::max())) {
+    if (!cache.is_complete()) walk_.start();
+  }
 
   /// Evaluates one pass over the loader.
-  Measurement operator()() {
+  DeviceMeasurement operator()() {
     const torch::NoGradGuard without_gradients;
     mode_.evaluate();
     DeviceMean loss;
-    std::int64_t seen = 0;
-    batches_.each([&](const auto& fetched) {
-      const auto batch = objective_.prepared(fetched);
-      loss.add(objective_(batch, &metrics_), static_cast<double>(samples_in(batch)));
-      return ++seen < most_batches_;
-    });
+    if (cache_.is_complete()) {
+      for (const auto& batch : cache_.batches()) evaluate(batch, loss);
+    } else {
+      walk(loss);
+    }
     mode_.train();
-    return {loss.value(), {}, metrics_.take()};
+    return {std::move(loss), {}, metrics_.take()};
   }
 
  private:
+  void walk(DeviceMean& loss) {
+    std::int64_t seen = 0;
+    cache_.begin();
+    walk_.each([&](const auto& fetched) {
+      const auto batch = cache_.owned(objective_.prepared(fetched));
+      evaluate(batch, loss);
+      cache_.keep(batch);
+      return ++seen < most_batches_;
+    });
+    cache_.end();
+  }
+
+  template <class Batch>
+  void evaluate(const Batch& batch, DeviceMean& loss) {
+    loss.add(objective_(batch, &metrics_), static_cast<double>(samples_in(batch)));
+  }
+
   Objective<Model, Criterion>& objective_;
-  Walk<Loader>& batches_;
+  Walk<Loader> walk_;
+  Cache& cache_;
   TrainingMode& mode_;
   MetricMeans metrics_;
   std::int64_t most_batches_;
