@@ -88,6 +88,8 @@ TEST_CASE("options that make no sense are refused with what was given and what i
       {RangeTestOptions(good).diverge_th(0.5), "diverge_th (0.5) must be at least 1"},
       {RangeTestOptions(good).diverge_th(nan), "diverge_th (nan)"},
       {RangeTestOptions(good).accumulation_steps(0), "accumulation_steps (0) must be at least 1"},
+      {RangeTestOptions(good).cache_validation(-1), "cache_validation (-1) must not be negative"},
+      {RangeTestOptions(good).iterations_in_flight(0), "iterations_in_flight (0) must be at least"},
   }));
   CHECK_THROWS_AS(plan(wrong.options, sgd({1e-3, 1e-4})), InvalidOption);
   CHECK_THROWS_WITH(plan(wrong.options, sgd({1e-3, 1e-4})), contains(wrong.message));
