@@ -1,0 +1,136 @@
+// What a range test takes beyond the same loop written by hand: iterations, validation, and apart
+// from them the saving and giving back.
+//
+//     range_test_speed [--device cuda] [Google Benchmark's options, e.g. --benchmark_filter=mlp]
+
+#include <cmath>
+#include <cstring>
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include <lrfinder/lrfinder.hpp>
+
+#include "support/paired.hpp"
+#include "support/tasks.hpp"
+
+namespace {
+
+using SharedTask = std::shared_ptr<Task>;
+
+lrfinder::RangeTestOptions options(std::int64_t num_iter) {
+  // Rates so low that neither way diverges and the arithmetic stays the same.
+  return lrfinder::RangeTestOptions().start_lr(1e-6).end_lr(1e-4).num_iter(num_iter);
+}
+
+double rate(std::int64_t iteration, std::int64_t num_iter) {
+  return 1e-6 * std::pow(100, static_cast<double>(iteration) / static_cast<double>(num_iter - 1));
+}
+
+// Seconds an iteration of the loop written by hand. It reads every loss at once, as a loop has to
+// that prints it; on an accelerator also the loop is measured that reads them all at the end.
+double by_hand(Task& task, std::int64_t num_iter, bool reads_at_once) {
+  std::vector<torch::Tensor> losses;
+  double last = 0;
+  const double total = seconds(task.device, [&] {
+    for (std::int64_t i = 0; i < num_iter; ++i) {
+      losses.push_back(train(task, static_cast<std::size_t>(i), rate(i, num_iter)));
+      if (reads_at_once) last = losses.back().item<double>();
+    }
+    if (!reads_at_once) last = torch::stack(losses).cpu()[-1].item<double>();
+  });
+  if (!std::isfinite(last)) std::cerr << "the loop diverged\n";
+  return total / static_cast<double>(num_iter);
+}
+
+void add_iterations(const std::string& name, const SharedTask& task, std::int64_t num_iter) {
+  const bool is_cpu = task->device.is_cpu();
+  register_way(name, "by hand", [=] { return by_hand(*task, num_iter, is_cpu); });
+  if (!is_cpu) {
+    register_way(name, "by hand, read at once", [=] { return by_hand(*task, num_iter, true); });
+  }
+  register_way(name, "range test", [=] {
+    lrfinder::LRFinder finder(task->model, *task->optimizer, cross_entropy);
+    const auto& history = finder.range_test(task->batches, options(num_iter));
+    return history.wall_seconds / static_cast<double>(num_iter);
+  });
+  // The whole call less the iterations, of which there is just one more than none.
+  register_way(name, "save, give back", [=] {
+    lrfinder::LRFinder finder(task->model, *task->optimizer, cross_entropy);
+    double iterations = 0;
+    const double total = seconds(task->device, [&] {
+      iterations = finder.range_test(task->batches, options(2)).wall_seconds;
+    });
+    return total - iterations;
+  });
+}
+
+void add_validation(const std::string& name, const SharedTask& task,
+                    const std::shared_ptr<std::vector<Batch>>& held_back, std::int64_t num_iter) {
+  register_way(name, "by hand", [=] {
+    double last = 0;
+    const double total = seconds(task->device, [&] {
+      for (std::int64_t i = 0; i < num_iter; ++i) {
+        train(*task, static_cast<std::size_t>(i), rate(i, num_iter));
+        const torch::NoGradGuard without_gradients;
+        task->model->eval();
+        double sum = 0;
+        std::int64_t samples = 0;
+        std::vector<torch::Tensor> losses;
+        for (const Batch& batch : *held_back) {
+          losses.push_back(cross_entropy(task->model->forward(batch.data), batch.target));
+          samples += batch.data.size(0);
+        }
+        const torch::Tensor read = torch::stack(losses).cpu();
+        for (std::size_t b = 0; b < held_back->size(); ++b) {
+          sum += read.data_ptr<float>()[b] * static_cast<double>((*held_back)[b].data.size(0));
+        }
+        last = sum / static_cast<double>(samples);
+        task->model->train();
+      }
+    });
+    if (!std::isfinite(last)) std::cerr << "the loop diverged\n";
+    return total / static_cast<double>(num_iter);
+  });
+  const auto range_test = [=](const auto& settings) {
+    lrfinder::LRFinder finder(task->model, *task->optimizer, cross_entropy);
+    return finder.range_test(task->batches, *held_back, settings).wall_seconds /
+           static_cast<double>(num_iter);
+  };
+  register_way(name, "range test", [=] { return range_test(options(num_iter)); });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  torch::Device device(torch::kCPU);
+  if (argc > 2 && std::strcmp(argv[1], "--device") == 0) {
+    device = torch::Device(argv[2]);
+    argv[2] = argv[0];
+    argv += 2;
+    argc -= 2;
+  }
+  torch::manual_seed(1);
+  const auto task = [&](torch::nn::Sequential model, std::int64_t batch_size,
+                        std::vector<std::int64_t> shape) {
+    std::vector<Batch> batches;
+    for (int i = 0; i < 8; ++i) batches.push_back(images(batch_size, shape));
+    return std::make_shared<Task>(std::move(model), std::move(batches), device);
+  };
+  const bool is_cpu = device.is_cpu();
+  add_iterations("mlp 784-128-10, batch 128", task(mlp(), 128, {784}), 200);
+  add_iterations("small cnn, batch 64", task(small_cnn(), 64, {1, 28, 28}), is_cpu ? 20 : 200);
+  add_iterations("ResNet-18, 32x32, batch " + std::to_string(is_cpu ? 8 : 64),
+                 task(resnet18(), is_cpu ? 8 : 64, {3, 32, 32}), is_cpu ? 3 : 50);
+  for (const std::int64_t width : {13, 126, 1258, 12579}) {  // 1e4 to 1e7 parameters
+    add_iterations("mlp of " + std::to_string(width * 795 + 10) + " parameters",
+                   task(mlp(width), 16, {784}), width > 2000 ? 10 : 200);
+  }
+  const auto held_back = std::make_shared<std::vector<Batch>>();
+  for (int i = 0; i < 10; ++i) {
+    const Batch batch = images(1000, {784});
+    held_back->emplace_back(batch.data.to(device), batch.target.to(device));
+  }
+  add_validation("mlp, 10,000 held back", task(mlp(), 128, {784}), held_back, 20);
+  return run_paired(argc, argv, 25);
+}
