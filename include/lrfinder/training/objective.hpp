@@ -103,11 +103,6 @@ class Objective {
     }
   }
 
-  /// What prepared() makes of the batches of a loader.
-  template <class Loader>
-  using Prepared = std::decay_t<decltype(std::declval<const Objective&>().prepared(
-      std::declval<const traits::batch_t<Loader>&>()))>;
-
   /// True when metrics can be evaluated on batches of this type.
   template <class Batch>
   static constexpr bool has_metrics() {
@@ -154,5 +149,10 @@ class Objective {
   torch::Device device_;
   std::optional<at::ScalarType> autocast_;
 };
+
+/// What the objective evaluates in place of the batches of a loader.
+template <class Model, class Criterion, class Loader>
+using Prepared = std::decay_t<decltype(std::declval<const Objective<Model, Criterion>&>().prepared(
+    std::declval<const traits::batch_t<Loader>&>()))>;
 
 }  // namespace lrfinder::training

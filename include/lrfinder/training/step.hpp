@@ -97,7 +97,7 @@ class Step {
     return scaler.enabled(scaler.enabled() && options.autocast() == torch::kHalf);
   }
 
-  using Batch = typename Objective<Model, Criterion>::template Prepared<Loader>;
+  using Batch = Prepared<Model, Criterion, Loader>;
 
   torch::Tensor fetch_and_differentiate() {
     kept_batches_.clear();

@@ -24,7 +24,7 @@ namespace lrfinder::training {
 template <class Model, class Criterion, class Loader>
 class Validation {
  public:
-  using Cache = BatchCache<typename Objective<Model, Criterion>::template Prepared<Loader>>;
+  using Cache = BatchCache<Prepared<Model, Criterion, Loader>>;
 
   /// Goes to the first batch, unless the cache has them all. All arguments live as long as this.
   ///
