@@ -122,9 +122,16 @@ int main(int argc, char** argv) {
   add_iterations("small cnn, batch 64", task(small_cnn(), 64, {1, 28, 28}), is_cpu ? 20 : 200);
   add_iterations("ResNet-18, 32x32, batch " + std::to_string(is_cpu ? 8 : 64),
                  task(resnet18(), is_cpu ? 8 : 64, {3, 32, 32}), is_cpu ? 3 : 50);
-  for (const std::int64_t width : {13, 126, 1258, 12579}) {  // 1e4 to 1e7 parameters
+  for (const std::int64_t num_iter : {30, 1000}) {
+    add_iterations("mlp, " + std::to_string(num_iter) + " iterations", task(mlp(), 128, {784}),
+                   num_iter);
+  }
+  // 1e4 to 1e8 parameters.
+  for (const auto& [width, num_iter] :
+       {std::pair{13, 200}, std::pair{126, 200}, std::pair{1258, 50}, std::pair{12579, 5},
+        std::pair{125786, 2}}) {
     add_iterations("mlp of " + std::to_string(width * 795 + 10) + " parameters",
-                   task(mlp(width), 16, {784}), width > 2000 ? 10 : 200);
+                   task(mlp(width), 16, {784}), num_iter);
   }
   const auto held_back = std::make_shared<std::vector<Batch>>();
   for (int i = 0; i < 10; ++i) {

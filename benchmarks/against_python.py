@@ -1,0 +1,30 @@
+"""Range tests by pytorch-lr-finder, for against_python.sh. Prints "task milliseconds" lines."""
+
+import time
+
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+from torch_lr_finder import LRFinder
+
+NUM_ITER = 100
+
+
+def images():
+    return TensorDataset(torch.randn(10000, 784), torch.randint(0, 10, (10000,)))
+
+
+def milliseconds(finder, **loaders):
+    start = time.perf_counter()
+    finder.range_test(end_lr=1e-4, num_iter=NUM_ITER, **loaders)
+    finder.reset()
+    return (time.perf_counter() - start) * 1000 / NUM_ITER
+
+
+torch.manual_seed(1)
+train = DataLoader(images(), batch_size=128)
+held_back = DataLoader(images(), batch_size=1000)
+model = torch.nn.Sequential(torch.nn.Linear(784, 128), torch.nn.ReLU(), torch.nn.Linear(128, 10))
+optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
+finder = LRFinder(model, optimizer, torch.nn.CrossEntropyLoss())
+print("train %.4f" % milliseconds(finder, train_loader=train))
+print("train+val %.4f" % milliseconds(finder, train_loader=train, val_loader=held_back))
