@@ -107,7 +107,8 @@ struct RangeTestOptions {
   /// Most bytes of the batches of the validation loader that are kept on the device, so that the
   /// loader is walked once and not in every iteration; not negative. Where the batches take more,
   /// or cannot be kept (see tensors_in() in batch.hpp), the loader is walked every time, and a
-  /// warning says so. 0 walks every time, for a loader that gives other batches at each pass.
+  /// warning says so. 0 walks every time: for a loader that gives other batches at each pass, or
+  /// that draws random numbers whose place in the sequence matters.
   /// Default: a quarter of the memory that is free on the device.
   TORCH_ARG(std::optional<std::int64_t>, cache_validation) = std::nullopt;
   /// How many iterations may be under way on the device before the host waits for the loss of the
