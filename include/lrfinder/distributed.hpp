@@ -1,10 +1,12 @@
 #pragma once
 
 #include <algorithm>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -24,6 +26,35 @@
 
 namespace lrfinder {
 namespace training {
+
+/// As long as one lives, writing to a process that has died is an error and does not kill this
+/// process by SIGPIPE. Gloo writes to its sockets from threads of its own; Python, for which it was
+/// made, ignores the signal always. A handler of the program's own stays.
+class NoBrokenPipe {
+ public:
+  static std::shared_ptr<NoBrokenPipe> shared() {
+    static std::mutex mutex;
+    static std::weak_ptr<NoBrokenPipe> living;
+    const std::lock_guard<std::mutex> lock(mutex);
+    auto one = living.lock();
+    if (!one) living = one = std::shared_ptr<NoBrokenPipe>(new NoBrokenPipe);
+    return one;
+  }
+
+#ifdef SIGPIPE
+  ~NoBrokenPipe() {
+    if (was_default_) std::signal(SIGPIPE, SIG_DFL);
+  }
+
+ private:
+  NoBrokenPipe() {
+    const auto before = std::signal(SIGPIPE, SIG_IGN);
+    was_default_ = before == SIG_DFL;
+    if (!was_default_ && before != SIG_ERR) std::signal(SIGPIPE, before);
+  }
+  bool was_default_ = false;
+#endif
+};
 
 /// The ranks of a process group of c10d.
 template <class Group>
@@ -90,6 +121,7 @@ class DistributedRanks final : public Ranks {
     return {bytes + 4, bytes + 4 + used};
   }
 
+  std::shared_ptr<NoBrokenPipe> no_broken_pipe_ = NoBrokenPipe::shared();
   c10::intrusive_ptr<Group> group_;
   torch::Device device_;  // of messages
 };
@@ -109,6 +141,9 @@ class DistributedRanks final : public Ranks {
 ///
 /// `device`: where small messages have to be for its collectives. Default: the current CUDA device
 /// where the group's backend is NCCL, else the CPU.
+///
+/// Until nothing holds what is returned, SIGPIPE is ignored, unless the program has a handler for
+/// it: Gloo would otherwise let a rank that dies take the others with it.
 ///
 /// Throws InvalidOption when there is no group.
 template <class Group>

@@ -467,7 +467,7 @@ TEST_CASE("A rank that stalls ends the test on all within the timeout of the gro
       [&](Process& process) {
         return test_with_fault(process, "criterion", 1, process.wait_for_the_others);
       },
-      std::chrono::seconds(3));
+      std::chrono::seconds(6));
   for (const Report& report : reports) {
     CHECK(report.at("not given back") == "");
     CHECK_THAT(report.at("error"), contains("did not come within the timeout"));

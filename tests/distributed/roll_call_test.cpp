@@ -154,7 +154,7 @@ TEST_CASE("A rank that is killed ends the roll call of the others") {
           roll_call(Place::measured);
         });
       },
-      std::chrono::seconds(5));
+      std::chrono::seconds(10));
   for (std::size_t rank = 0; rank < reports.size(); ++rank) {
     if (rank == 1) {
       CHECK(reports[rank].at("signal") == std::to_string(SIGKILL));
@@ -176,7 +176,7 @@ TEST_CASE("A rank that stalls ends the roll call of the others, and its own") {
           roll_call(Place::measured);
         });
       },
-      std::chrono::seconds(3));
+      std::chrono::seconds(6));
   for (const Report& report : reports) {
     CHECK_THAT(report.at("ended"), contains("did not come within the timeout"));
   }

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstddef>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <fstream>
@@ -38,7 +39,7 @@ struct Process {
   int rank = 0;
   int size = 1;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> group;
-  /// Returns when all processes but this one have ended.
+  /// Returns when all processes but this one have done their work, or died.
   std::function<void()> wait_for_the_others;
 };
 
@@ -68,18 +69,46 @@ inline c10::intrusive_ptr<c10d::ProcessGroupGloo> make_group(const std::string& 
   return c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, size, options);
 }
 
+/// A pipe into which nobody writes: its end has come when all who could have let go of it.
+class WorkInProgress {
+ public:
+  WorkInProgress() {
+    if (::pipe(ends_) != 0) throw std::runtime_error("cannot make a pipe");
+  }
+  WorkInProgress(const WorkInProgress&) = delete;
+  WorkInProgress& operator=(const WorkInProgress&) = delete;
+  ~WorkInProgress() {
+    let_go();
+    ::close(ends_[0]);
+  }
+
+  void let_go() {
+    if (!std::exchange(let_go_, true)) ::close(ends_[1]);
+  }
+  void wait_for_the_others() {
+    let_go();
+    char none;
+    while (::read(ends_[0], &none, 1) > 0) {
+    }
+  }
+
+ private:
+  int ends_[2];
+  bool let_go_ = false;
+};
+
 }  // namespace processes
 
 /// Runs `work` in so many processes and returns what each reports, by rank.
 ///
 /// They are forked, so the caller must not have used LibTorch before: it may have started threads,
-/// which a fork leaves behind. `timeout`: of the process group.
+/// which a fork leaves behind. `timeout`: of the process group, which also limits how long it may
+/// take to connect.
 inline std::vector<Report> in_processes(
     int size, const std::function<Report(Process&)>& work,
     std::chrono::milliseconds timeout = std::chrono::seconds(30)) {
   const TemporaryDirectory directory;
-  int ends[2];
-  if (::pipe(ends) != 0) throw std::runtime_error("cannot make a pipe");
+  processes::WorkInProgress in_progress;
   const ::pid_t parent = ::getpid();
   std::map<::pid_t, std::size_t> ranks;
   for (int rank = 0; rank < size; ++rank) {
@@ -93,30 +122,29 @@ inline std::vector<Report> in_processes(
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // none outlives the test
 #endif
     if (::getppid() != parent) std::_Exit(1);
-    ::close(ends[1]);
     Report report;
     try {
       Process process{rank, size, processes::make_group(directory / "store", rank, size, timeout),
-                      [&] {
-                        char none;
-                        while (::read(ends[0], &none, 1) > 0) {
-                        }
-                      }};
+                      [&] { in_progress.wait_for_the_others(); }};
       report = work(process);
+      // Whose process ends resets its connections, and what others have not read yet is lost.
+      in_progress.wait_for_the_others();
     } catch (const std::exception& error) {
       report["threw"] = error.what();
     }
     processes::write(report, directory / std::to_string(rank));
     std::_Exit(0);
   }
-  ::close(ends[0]);
+  in_progress.let_go();
   std::vector<Report> reports(ranks.size());
   for (std::size_t left = ranks.size(); left > 0; --left) {
-    if (left == 1) ::close(ends[1]);
     int status = 0;
     const ::pid_t ended = ::waitpid(-1, &status, 0);
     const std::size_t rank = ranks.at(ended);
     reports[rank] = processes::read(directory / std::to_string(rank));
+    if (reports[rank].count("threw") > 0) {
+      std::fprintf(stderr, "rank %zu: %s\n", rank, reports[rank].at("threw").c_str());
+    }
     if (WIFSIGNALED(status)) reports[rank]["signal"] = std::to_string(WTERMSIG(status));
   }
   return reports;
