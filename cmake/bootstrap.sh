@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Set-up for examples/run.sh and tests/run.sh, which source it: makes sure that the tools and
+# Set-up for the run scripts of examples and tests, which source it: makes sure that the tools and
 # LibTorch are there, installing by apt what is missing, and configures build/.
 #
 #   bootstrap PACKAGE...        the tools, LibTorch, and these Debian packages where their programs
@@ -21,6 +21,7 @@ is_there() {
     catch2) first_of /usr/{,local/}{lib,lib/*,share}/cmake/Catch2/Catch2Config.cmake ;;
     libcli11-dev) first_of /usr/{,local/}{lib,lib/*,share}/cmake/CLI11/CLI11Config.cmake ;;
     libtorch-dev) has_libtorch ;;
+    libgloo-dev) first_of /usr/{,local/}include/gloo/config.h || has_other_libtorch ;;
     libopenblas0-pthread) first_of /usr/lib/*/libopenblas*.so* ;;
     *) command -v "$1" ;;
   esac >/dev/null 2>&1
@@ -47,6 +48,10 @@ has_libtorch() {
   python3 -c 'import os, torch
 include = os.path.join(os.path.dirname(torch.__file__), "include/torch/csrc/api/include")
 raise SystemExit(not os.path.exists(include + "/torch/all.h"))'
+}
+
+has_other_libtorch() { # one that Debian's packages do not go with
+  has_libtorch && ! first_of /usr/lib/*/libtorch_cpu.so
 }
 
 bootstrap() {

@@ -5,7 +5,7 @@ set -euo pipefail
 # shellcheck source=cmake/bootstrap.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/bootstrap.sh"
 
-bootstrap catch2 gnuplot-nox libcli11-dev
+bootstrap catch2 gnuplot-nox libcli11-dev libgloo-dev
 build all -DLRFINDER_BUILD_TESTS=ON -DLRFINDER_BUILD_EXAMPLES=ON -DLRFINDER_BUILD_CLI=ON
 cd "$root/build"
 jobs=$(nproc)

@@ -23,6 +23,7 @@
 #include <lrfinder/curve/recorder.hpp>
 #include <lrfinder/curve/steepest.hpp>
 #include <lrfinder/curve/suggestion.hpp>
+#include <lrfinder/training/agreement.hpp>
 #include <lrfinder/training/heat.hpp>
 #include <lrfinder/training/iterations_in_flight.hpp>
 #include <lrfinder/training/learning_rates.hpp>
@@ -38,6 +39,7 @@
 #include <lrfinder/training/saved_state.hpp>
 #include <lrfinder/training/setup.hpp>
 #include <lrfinder/training/step.hpp>
+#include <lrfinder/training/team.hpp>
 #include <lrfinder/training/training_mode.hpp>
 #include <lrfinder/training/validation.hpp>
 #include <lrfinder/training/watch.hpp>
@@ -100,17 +102,22 @@ class LRFinder {
   /// is a `torch::data::Example<>`, a pair or tuple, or a struct of two members: input, target.
   ///
   /// Returns the history, as history() does. Throws InvalidOption, EmptyLoader, InvalidStep or
-  /// SnapshotError, and what the user's code throws. After an exception everything is given back,
-  /// and history() holds what was recorded before it.
+  /// SnapshotError, and what the user's code throws; with RangeTestOptions::ranks also RankFailed,
+  /// where another rank has ended the test. After an exception everything is given back, and
+  /// history() holds what was recorded before it.
   template <class TrainLoader>
   const History& range_test(TrainLoader&& train_loader, const RangeTestOptions& options = {}) {
-    Setup::template check<TrainLoader>(options);
-    record(options, /*validation=*/false, [&](auto& objective, training::TrainingMode&, auto run) {
-      training::Walk train_batches(train_loader, "training loader");
-      train_batches.start();
-      training::Step step(objective, setup_.optimizer(), train_batches, options,
-                          /*with_metrics=*/true);
-      return run(step, [&] { return step.measured(); });
+    training::Team team(options.ranks());
+    team.run([&] {
+      Setup::template check<TrainLoader>(options);
+      const auto test = [&](auto& objective, training::TrainingMode&, auto run) {
+        training::Walk train_batches(train_loader, "training loader");
+        train_batches.start();
+        training::Step step(objective, setup_.optimizer(), train_batches, options, team,
+                            /*with_metrics=*/true);
+        return run(step, [&] { return step.measured(); });
+      };
+      record(options, team, /*validation=*/false, test);
     });
     return history_;
   }
@@ -125,23 +132,26 @@ class LRFinder {
             class = std::enable_if_t<!std::is_convertible_v<ValLoader, const RangeTestOptions&>>>
   const History& range_test(TrainLoader&& train_loader, ValLoader&& val_loader,
                             const RangeTestOptions& options = {}) {
-    Setup::template check<TrainLoader>(options);
-    Setup::template check<ValLoader>(options);
-    training::require_two_walks(train_loader, val_loader);
-    record(options, /*validation=*/true,
-           [&](auto& objective, training::TrainingMode& mode, auto run) {
-             training::Walk train_batches(train_loader, "training loader");
-             train_batches.start();
-             training::Step step(objective, setup_.optimizer(), train_batches, options,
-                                 /*with_metrics=*/false);
-             ValidationCache<ValLoader> cache(options.cache_validation(), objective.device());
-             training::Validation validation(objective, val_loader, cache, mode, options);
-             return run(step, [&] {
-               training::DeviceMeasurement measured = validation();
-               step.add_figures(measured);
-               return measured;
-             });
-           });
+    training::Team team(options.ranks());
+    team.run([&] {
+      Setup::template check<TrainLoader>(options);
+      Setup::template check<ValLoader>(options);
+      training::require_two_walks(train_loader, val_loader);
+      const auto test = [&](auto& objective, training::TrainingMode& mode, auto run) {
+        training::Walk train_batches(train_loader, "training loader");
+        train_batches.start();
+        training::Step step(objective, setup_.optimizer(), train_batches, options, team,
+                            /*with_metrics=*/false);
+        ValidationCache<ValLoader> cache(options.cache_validation(), objective.device());
+        training::Validation validation(objective, val_loader, cache, mode, options, team);
+        return run(step, [&] {
+          training::DeviceMeasurement measured = validation();
+          step.add_figures(measured);
+          return measured;
+        });
+      };
+      record(options, team, /*validation=*/true, test);
+    });
     return history_;
   }
 
@@ -165,15 +175,18 @@ class LRFinder {
   /// what range_test throws.
   template <class TrainLoader>
   RaceResult race(TrainLoader&& train_loader, const RaceOptions& options = {}) {
-    Setup::template check<TrainLoader>(options_);
-    return race_heats(options, /*validation=*/false,
-                      [&](auto& objective, training::TrainingMode&, training::Heat& heat) {
-                        training::Walk train_batches(train_loader, "training loader");
-                        train_batches.start();
-                        training::Step step(objective, setup_.optimizer(), train_batches, options_,
-                                            /*with_metrics=*/true);
-                        return heat.train(step, [&] { return training::read(step.measured()); });
-                      });
+    training::Team team(options_.ranks());
+    return team.run([&] {
+      Setup::template check<TrainLoader>(options_);
+      const auto train = [&](auto& objective, training::TrainingMode&, training::Heat& heat) {
+        training::Walk train_batches(train_loader, "training loader");
+        train_batches.start();
+        training::Step step(objective, setup_.optimizer(), train_batches, options_, team,
+                            /*with_metrics=*/true);
+        return heat.train(step, [&] { return training::read(step.measured()); });
+      };
+      return race_heats(options, team, /*validation=*/false, train);
+    });
   }
 
   /// Runs a race that is decided by the loss on a validation loader, which is measured once before
@@ -182,24 +195,26 @@ class LRFinder {
             class = std::enable_if_t<!std::is_convertible_v<ValLoader, const RaceOptions&>>>
   RaceResult race(TrainLoader&& train_loader, ValLoader&& val_loader,
                   const RaceOptions& options = {}) {
-    Setup::template check<TrainLoader>(options_);
-    Setup::template check<ValLoader>(options_);
-    training::require_two_walks(train_loader, val_loader);
-    std::optional<ValidationCache<ValLoader>> cache;  // one for all heats
-    return race_heats(options, /*validation=*/true,
-                      [&](auto& objective, training::TrainingMode& mode, training::Heat& heat) {
-                        training::Walk train_batches(train_loader, "training loader");
-                        train_batches.start();
-                        training::Step step(objective, setup_.optimizer(), train_batches, options_,
-                                            /*with_metrics=*/false);
-                        if (!cache) cache.emplace(options_.cache_validation(), objective.device());
-                        training::Validation validation(objective, val_loader, *cache, mode,
-                                                        options_);
-                        const Measurement trained = heat.train(step, [&] {
-                          return Measurement{step.loss(), {}, {}};
-                        });
-                        return std::isfinite(trained.loss) ? training::read(validation()) : trained;
-                      });
+    training::Team team(options_.ranks());
+    return team.run([&] {
+      Setup::template check<TrainLoader>(options_);
+      Setup::template check<ValLoader>(options_);
+      training::require_two_walks(train_loader, val_loader);
+      std::optional<ValidationCache<ValLoader>> cache;  // one for all heats
+      const auto train = [&](auto& objective, training::TrainingMode& mode, training::Heat& heat) {
+        training::Walk train_batches(train_loader, "training loader");
+        train_batches.start();
+        training::Step step(objective, setup_.optimizer(), train_batches, options_, team,
+                            /*with_metrics=*/false);
+        if (!cache) cache.emplace(options_.cache_validation(), objective.device());
+        training::Validation validation(objective, val_loader, *cache, mode, options_, team);
+        const Measurement trained = heat.train(step, [&] {
+          return Measurement{step.loss(), {}, {}};
+        });
+        return std::isfinite(trained.loss) ? training::read(validation()) : trained;
+      };
+      return race_heats(options, team, /*validation=*/true, train);
+    });
   }
 
   /// What the last range test recorded; empty before the first.
@@ -253,25 +268,30 @@ class LRFinder {
  private:
   // Runs a range test and records it. `body` prepares the step, and runs the test with it.
   template <class Body>
-  void record(const RangeTestOptions& options, bool validation, Body&& body) {
+  void record(const RangeTestOptions& options, training::Team& team, bool validation, Body&& body) {
     RangeTestSettings settings = training::plan(options, setup_.optimizer());
     settings.validation = validation;
-    auto saved = setup_.lend(options, [&](auto& objective, training::TrainingMode& mode) {
+    const auto use = [&](auto& objective, training::TrainingMode& mode, const auto& borrowed) {
+      team.start(training::terms_of_test(settings, options, setup_.optimizer()), borrowed,
+                 setup_.optimizer(), options);
       saved_ = nullptr;
       options_ = options;
       Recorder recorder(settings);
       try {
-        history_ = recorder.finish(body(objective, mode, [&](auto& step, auto&& measure) {
-          const training::Watch watch(options);
+        const StopReason reason = body(objective, mode, [&](auto& step, auto&& measure) {
+          const training::Watch watch(options, team);
           training::IterationsInFlight iterations(
               training::most_in_flight(options, objective.device()), recorder, watch);
           return training::range_test(settings, setup_.optimizer(), step, measure, iterations);
-        }));
+        });
+        team.end();
+        history_ = recorder.finish(reason);
       } catch (...) {
         history_ = recorder.finish(StopReason::failed);
         throw;
       }
-    });
+    };
+    auto saved = setup_.lend(options, use);
     if (options.restore()) {
       saved->restore();
     } else {
@@ -281,24 +301,27 @@ class LRFinder {
 
   // Runs a race. `body` trains a heat and returns what was measured at its end.
   template <class Body>
-  RaceResult race_heats(const RaceOptions& options, bool validation, Body&& body) {
+  RaceResult race_heats(const RaceOptions& options, training::Team& team, bool validation,
+                        Body&& body) {
     training::RaceSettings settings = training::plan_race(options, recorded_history());
     reset();
-    training::RaceProgress progress(options, settings.num_iter);
+    training::RaceProgress progress(options, settings.num_iter, team.leads());
     const auto run_heat = [&](double lr, std::int64_t num_iter) {
-      training::Heat heat(group_rates(lr, suggest::detail::nearest_iteration(history_, lr)),
-                          num_iter, setup_.optimizer(), progress);
+      const auto rates = group_rates(lr, suggest::detail::nearest_iteration(history_, lr));
+      training::Heat heat(rates, num_iter, setup_.optimizer(), progress);
       Measurement reached;
-      setup_
-          .lend(options_,
-                [&](auto& objective, training::TrainingMode& mode) {
-                  reached = body(objective, mode, heat);
-                })
-          ->restore();
+      const auto use = [&](auto& objective, training::TrainingMode& mode, const auto& borrowed) {
+        team.start(
+            training::terms_of_heat(rates, num_iter, validation, options_, setup_.optimizer()),
+            borrowed, setup_.optimizer(), options_);
+        reached = body(objective, mode, heat);
+      };
+      setup_.lend(options_, use)->restore();
       return RaceEntry{lr, heat.done(), reached.loss, false, std::move(reached.metrics)};
     };
     if (validation) settings.untrained_loss = run_heat(settings.candidates.front(), 0).loss;
     RaceResult result = training::Race(settings, run_heat)();
+    team.end();
     result.index = suggest::detail::nearest_iteration(history_, result.lr);
     return result;
   }

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <stdexcept>
+#include <string>
 
 namespace lrfinder {
 
@@ -35,6 +38,21 @@ class EmptyLoader : public Error {
 class InvalidStep : public Error {
  public:
   using Error::Error;
+};
+
+/// A test by several ranks that another rank has ended: by an exception, which the message quotes,
+/// or by not taking part any more, because it died or came too late.
+class RankFailed : public Error {
+ public:
+  /// The error with this message; `rank`: who threw, where that is known.
+  explicit RankFailed(const std::string& message, std::optional<std::int64_t> rank = std::nullopt)
+      : Error(message), rank_(rank) {}
+
+  /// The rank that threw; none where the connection broke, which does not tell whose fault it was.
+  std::optional<std::int64_t> rank() const noexcept { return rank_; }
+
+ private:
+  std::optional<std::int64_t> rank_;
 };
 
 /// A curve from which a recipe cannot read a learning rate. The message says why and what to

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <memory>
+#include <sstream>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -18,6 +20,28 @@ namespace lrfinder::training {
 /// The state of an optimizer, by parameter. The key is a string before LibTorch 2.1 and a pointer
 /// since.
 using OptimizerState = std::decay_t<decltype(std::declval<torch::optim::Optimizer&>().state())>;
+
+namespace detail {
+
+inline void* state_key(const torch::Tensor& parameter, void* const*) {
+  return parameter.unsafeGetTensorImpl();
+}
+inline std::string state_key(const torch::Tensor& parameter, const std::string*) {
+  std::ostringstream key;
+  key << static_cast<const void*>(parameter.unsafeGetTensorImpl());
+  return key.str();
+}
+
+}  // namespace detail
+
+/// What an optimizer remembers of a parameter; null where that is nothing.
+inline torch::optim::OptimizerParamState* state_of(torch::optim::Optimizer& optimizer,
+                                                   const torch::Tensor& parameter) {
+  OptimizerState& states = optimizer.state();
+  const auto found = states.find(
+      detail::state_key(parameter, static_cast<const OptimizerState::key_type*>(nullptr)));
+  return found == states.end() ? nullptr : found->second.get();
+}
 
 /// Zeroes the gradients of the optimizer's parameters as its own zero_grad() does, or in place.
 /// LibTorch 1.13 always zeroes in place; since 2.0 zero_grad() leaves them undefined.

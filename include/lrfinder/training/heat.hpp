@@ -24,12 +24,12 @@ namespace lrfinder::training {
 /// Shows how far a race is, where the options ask for it.
 class RaceProgress {
  public:
-  /// `num_iter`: the most updates that the race will take.
-  RaceProgress(const RaceOptions& options, std::int64_t num_iter) {
+  /// `num_iter`: the most updates that the race will take. `shows`: whether this process does.
+  RaceProgress(const RaceOptions& options, std::int64_t num_iter, bool shows) {
     shown_.num_iter = num_iter;
     shown_.index = -1;
     shown_.best_loss = std::numeric_limits<double>::infinity();
-    if (options.progress()) {
+    if (options.progress() && shows) {
       progress_ = std::make_unique<Progress>(std::cerr, is_terminal(stderr));
     }
   }

@@ -20,6 +20,7 @@ namespace lrfinder::training {
 /// How many iterations may be under way at a time: what the options ask for or, where nobody looks
 /// at the single iteration, as many as keep an accelerator busy.
 inline std::int64_t most_in_flight(const RangeTestOptions& options, torch::Device device) {
+  if (options.ranks()) return 1;  // their roll call waits in any case
   if (options.iterations_in_flight()) return *options.iterations_in_flight();
   const bool watched = options.on_iteration().is_set() || !options.restore();
   constexpr std::int64_t busy = 16;

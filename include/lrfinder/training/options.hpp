@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,6 +14,7 @@
 #include <lrfinder/curve/iteration.hpp>
 #include <lrfinder/curve/schedule.hpp>
 #include <lrfinder/training/gradient_scaler.hpp>
+#include <lrfinder/training/ranks.hpp>
 
 namespace lrfinder {
 
@@ -115,7 +117,7 @@ struct RangeTestOptions {
   /// first of them; at least 1, which waits for every iteration. The history is the same in any
   /// case: what was computed past the end of the test is dropped. But `on_iteration` is called, and
   /// without `restore` the model is left, up to that many iterations late. Default: 16 on an
-  /// accelerator; 1 on the CPU, with `on_iteration`, and without `restore`.
+  /// accelerator; 1 on the CPU, with `on_iteration`, and without `restore`. Always 1 with `ranks`.
   TORCH_ARG(std::optional<std::int64_t>, iterations_in_flight) = std::nullopt;
   /// Whether a line on stderr shows how far the test is. Default: false.
   TORCH_ARG(bool, progress) = false;
@@ -123,6 +125,12 @@ struct RangeTestOptions {
   TORCH_ARG(Snapshot, snapshot) = Snapshot::device;
   /// Folder of the temporary file for Snapshot::disk. Default: the system's.
   TORCH_ARG(std::string, snapshot_dir) = "";
+  /// The processes that train this model together, each on its share of the data: the test runs on
+  /// all of them at once, as their training does. `distributed()` in `<lrfinder/distributed.hpp>`
+  /// makes it from a process group of c10d. What is recorded are the averages over all samples of
+  /// all ranks, the same on every rank; `on_iteration` and `progress` are those of rank 0. Default:
+  /// none, this process alone.
+  TORCH_ARG(std::shared_ptr<Ranks>, ranks) = nullptr;
   /// Called after each iteration with its figures; returning false stops the test. Default: none.
   TORCH_ARG(IterationCallback, on_iteration) = {};
 

@@ -83,8 +83,8 @@ class Setup {
     }
   }
 
-  /// Saves everything and lends it to `use(objective, mode)`. Gives it back when that throws;
-  /// otherwise the caller restores what is returned.
+  /// Saves everything and lends it to `use(objective, mode, borrowed)`. Gives it back when that
+  /// throws; otherwise the caller restores what is returned.
   template <class Use>
   std::unique_ptr<SavedState> lend(const RangeTestOptions& options, Use&& use) {
     if (c10::InferenceMode::is_enabled()) {
@@ -106,7 +106,7 @@ class Setup {
       }
       saved->model_mode().train();
       Objective objective(model, criterion, placement.device, options);
-      use(objective, saved->model_mode());
+      use(objective, saved->model_mode(), borrowed);
     } catch (...) {
       restore_after_exception(*saved);
       throw;

@@ -9,6 +9,7 @@
 #include <torch/torch.h>
 
 #include <lrfinder/curve/error.hpp>
+#include <lrfinder/training/batch.hpp>
 #include <lrfinder/training/compatibility.hpp>
 #include <lrfinder/training/gradient_scaler.hpp>
 #include <lrfinder/training/gradients.hpp>
@@ -17,6 +18,7 @@
 #include <lrfinder/training/objective.hpp>
 #include <lrfinder/training/optimizer_state.hpp>
 #include <lrfinder/training/options.hpp>
+#include <lrfinder/training/team.hpp>
 
 namespace lrfinder::training {
 
@@ -26,11 +28,12 @@ class Step {
  public:
   /// All arguments live as long as this.
   Step(Objective<Model, Criterion>& objective, torch::optim::Optimizer& optimizer,
-       Walk<Loader>& batches, const RangeTestOptions& options, bool with_metrics)
+       Walk<Loader>& batches, const RangeTestOptions& options, Team& team, bool with_metrics)
       : objective_(objective),
         optimizer_(optimizer),
         batches_(batches),
         options_(options),
+        team_(team),
         closure_(use_of_closure(optimizer)),
         scaler_(scaler_options(options)),
         metrics_(options),
@@ -39,25 +42,25 @@ class Step {
   /// Takes the next batches, adds up their gradients, clips them and updates.
   void operator()() {
     if (scaler_.enabled()) {
-      loss_ = fetch_and_differentiate();
+      fetch_and_differentiate();
       skipped_ = !scaler_.step(optimizer_);
       scaler_.update();
       return;
     }
     switch (closure_) {
       case Closure::unused:
-        loss_ = fetch_and_differentiate();
+        fetch_and_differentiate();
         optimizer_.step();
         break;
       case Closure::required:
-        loss_ = torch::Tensor();
-        optimizer_.step([&] {
-          if (loss_.defined()) return differentiate_again();
-          return loss_ = fetch_and_differentiate();
+        optimizer_.step([&, first = true]() mutable {
+          if (!std::exchange(first, false)) return differentiate_again();
+          fetch_and_differentiate();
+          return loss_of(measured_);
         });
         break;
       case Closure::possible:
-        loss_ = fetch_and_differentiate();
+        fetch_and_differentiate();
         optimizer_.step([&] { return differentiate_again(); });
         break;
     }
@@ -66,13 +69,13 @@ class Step {
   /// What was measured before the last update: the training loss, and the metrics where they are
   /// wanted.
   DeviceMeasurement measured() {
-    DeviceMeasurement measurement{DeviceMean(loss_), {}, metrics_.take()};
+    DeviceMeasurement measurement = measured_;
     add_figures(measurement);
     return measurement;
   }
 
   /// The training loss before the last update.
-  double loss() const { return loss_.template item<double>(); }
+  double loss() const { return loss_of(measured_).template item<double>(); }
 
   /// Adds what is recorded of the last update itself.
   void add_figures(DeviceMeasurement& measurement) const {
@@ -99,38 +102,39 @@ class Step {
 
   using Batch = Prepared<Model, Criterion, Loader>;
 
-  torch::Tensor fetch_and_differentiate() {
+  void fetch_and_differentiate() {
     kept_batches_.clear();
     const auto next_batch = [&](std::int64_t) {
       Batch batch = objective_.prepared(batches_.next());
       if (closure_ != Closure::unused) kept_batches_.push_back(batch);
       return batch;
     };
-    torch::Tensor loss = differentiate(next_batch, with_metrics_ ? &metrics_ : nullptr);
+    measured_ = differentiate(next_batch, with_metrics_ ? &metrics_ : nullptr);
     require_gradients();
     scaler_.unscale(optimizer_);
     grad_norm_ = clip_gradients(optimizer_, options_);
-    return loss;
   }
 
   torch::Tensor differentiate_again() {
     const auto kept_batch = [&](std::int64_t i) -> const Batch& {
       return kept_batches_[static_cast<std::size_t>(i)];
     };
-    torch::Tensor loss = differentiate(kept_batch, nullptr);
+    const DeviceMeasurement measured = differentiate(kept_batch, nullptr);
     clip_gradients(optimizer_, options_);
-    return loss;
+    return loss_of(measured);
   }
 
   // Leaves the gradients of all accumulation steps in the parameters; returns the sum of the
-  // scaled losses.
+  // scaled losses, and the metrics where they are wanted.
   template <class BatchAt>
-  torch::Tensor differentiate(BatchAt&& batch_at, MetricMeans* metrics) {
+  DeviceMeasurement differentiate(BatchAt&& batch_at, MetricMeans* metrics) {
     const torch::AutoGradMode with_gradients(true);
     zero_gradients(optimizer_, /*in_place=*/options_.snapshot() != Snapshot::device);
     torch::Tensor sum;
+    std::int64_t samples = 0;
     for (std::int64_t i = 0; i < options_.accumulation_steps(); ++i) {
-      torch::Tensor loss = objective_(batch_at(i), metrics);
+      const auto& batch = batch_at(i);
+      torch::Tensor loss = objective_(batch, metrics);
       if (!loss.requires_grad()) {
         throw InvalidStep(
             "range_test: the loss needs no gradient; are all parameters frozen, or does the "
@@ -139,8 +143,15 @@ class Step {
       if (options_.accumulation_steps() > 1) loss = loss / options_.accumulation_steps();
       scaler_.scale(loss).backward();
       sum = sum.defined() ? sum + loss.detach() : loss.detach();
+      samples += samples_in(batch);
     }
-    return sum;
+    DeviceMeasurement mine{DeviceMean(sum), {}, {}};
+    if (metrics) mine.metrics = metrics->take();
+    return team_.after_backward(std::move(mine), static_cast<double>(samples));
+  }
+
+  static const torch::Tensor& loss_of(const DeviceMeasurement& measured) {
+    return measured.loss.figures().front();
   }
 
   // An optimizer built with other parameters would otherwise record a flat curve.
@@ -158,12 +169,13 @@ class Step {
   torch::optim::Optimizer& optimizer_;
   Walk<Loader>& batches_;
   const RangeTestOptions& options_;
+  Team& team_;
   Closure closure_;
   GradientScaler scaler_;
   bool skipped_ = false;
   MetricMeans metrics_;
   bool with_metrics_;
-  torch::Tensor loss_;
+  DeviceMeasurement measured_;
   torch::Tensor grad_norm_;  // undefined where it is not recorded
   std::vector<Batch> kept_batches_;
   bool checked_gradients_ = false;

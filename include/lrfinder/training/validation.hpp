@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <utility>
 
 #include <torch/torch.h>
 
@@ -11,6 +12,7 @@
 #include <lrfinder/training/means.hpp>
 #include <lrfinder/training/objective.hpp>
 #include <lrfinder/training/options.hpp>
+#include <lrfinder/training/team.hpp>
 #include <lrfinder/training/training_mode.hpp>
 
 namespace lrfinder::training {
@@ -19,7 +21,8 @@ namespace lrfinder::training {
 /// without gradients.
 ///
 /// Each batch's loss is weighted by its size, and the sum divided by the number of samples that
-/// were seen, so that a smaller last batch or a dropped one does no harm. The criterion has to
+/// were seen, so that a smaller last batch or a dropped one does no harm. With several ranks these
+/// are the samples of all. The criterion has to
 /// average over the samples of its batch, as LibTorch's do by default.
 template <class Model, class Criterion, class Loader>
 class Validation {
@@ -30,11 +33,12 @@ class Validation {
   ///
   /// Throws EmptyLoader when there is none.
   Validation(Objective<Model, Criterion>& objective, Loader& loader, Cache& cache,
-             TrainingMode& mode, const RangeTestOptions& options)
+             TrainingMode& mode, const RangeTestOptions& options, Team& team)
       : objective_(objective),
         walk_(loader, "validation loader"),
         cache_(cache),
         mode_(mode),
+        team_(team),
         metrics_(options),
         most_batches_(options.val_batches().value_or(std::numeric_limits<std::int64_t>::max())) {
     if (!cache.is_complete()) walk_.start();
@@ -51,7 +55,8 @@ class Validation {
       walk(loss);
     }
     mode_.train();
-    return {std::move(loss), {}, metrics_.take()};
+    const double samples = loss.weight();
+    return team_.mean({std::move(loss), {}, metrics_.take()}, samples);
   }
 
  private:
@@ -76,6 +81,7 @@ class Validation {
   Walk<Loader> walk_;
   Cache& cache_;
   TrainingMode& mode_;
+  Team& team_;
   MetricMeans metrics_;
   std::int64_t most_batches_;
 };

@@ -8,15 +8,17 @@
 #include <lrfinder/curve/progress.hpp>
 #include <lrfinder/curve/terminal.hpp>
 #include <lrfinder/training/options.hpp>
+#include <lrfinder/training/team.hpp>
 
 namespace lrfinder::training {
 
-/// Those who watch a test: the progress line and the user's callback, as the options ask for them.
+/// Those who watch a test: the progress line and the user's callback, as the options ask for them;
+/// with several ranks, those of rank 0.
 class Watch {
  public:
-  /// `options` live as long as this.
-  explicit Watch(const RangeTestOptions& options) : options_(options) {
-    if (options.progress()) {
+  /// The references live as long as this.
+  Watch(const RangeTestOptions& options, Team& team) : options_(options), team_(team) {
+    if (options.progress() && team.leads()) {
       progress_ = std::make_unique<Progress>(std::cerr, is_terminal(stderr));
     }
   }
@@ -24,11 +26,12 @@ class Watch {
   /// Shows an iteration that has ended. Returns whether the test goes on.
   bool operator()(const Iteration& iteration) const {
     if (progress_) (*progress_)(iteration);
-    return options_.on_iteration()(iteration);
+    return team_.goes_on(!team_.leads() || options_.on_iteration()(iteration));
   }
 
  private:
   const RangeTestOptions& options_;
+  Team& team_;
   std::unique_ptr<Progress> progress_;
 };
 

@@ -1,0 +1,613 @@
+#include <algorithm>
+#include <catch2.hpp>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <everything.hpp>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <processes.hpp>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <training.hpp>
+#include <utility>
+#include <vector>
+
+#include <torch/torch.h>
+
+#include <lrfinder/distributed.hpp>
+#include <lrfinder/lrfinder.hpp>
+
+using lrfinder::History;
+using lrfinder::RangeTestOptions;
+
+namespace {
+
+using Batches = std::vector<TensorBatch>;
+using Optimizers = std::function<std::unique_ptr<torch::optim::Optimizer>(torch::nn::Sequential&)>;
+
+/// Batches in double precision whose classes can be learnt.
+Batches learnable_batches(int count, int size, std::uint64_t seed = 1) {
+  Batches batches = class_batches(count, size, 4, 3, seed);
+  for (auto& batch : batches) {
+    batch.data = batch.data.to(torch::kDouble);
+    batch.target = batch.data.slice(1, 0, 3).argmax(1);
+  }
+  return batches;
+}
+
+/// The rows that a rank gets of each batch.
+Batches share_of(const Batches& batches, std::int64_t rank, std::int64_t size) {
+  Batches shares;
+  for (const auto& batch : batches) {
+    shares.emplace_back(batch.data.chunk(size).at(static_cast<std::size_t>(rank)),
+                        batch.target.chunk(size).at(static_cast<std::size_t>(rank)));
+  }
+  return shares;
+}
+
+/// A model without layers that look at the whole batch; of another seed, with other weights.
+torch::nn::Sequential mlp(std::uint64_t seed) {
+  torch::manual_seed(seed);
+  torch::nn::Sequential model(torch::nn::Linear(4, 8), torch::nn::Tanh(), torch::nn::Linear(8, 3));
+  model->to(torch::kDouble);
+  return model;
+}
+
+std::unique_ptr<torch::optim::Optimizer> sgd(torch::nn::Sequential& model) {
+  return std::make_unique<torch::optim::SGD>(model->parameters(),
+                                             torch::optim::SGDOptions(1e-3).momentum(0.9));
+}
+
+/// The history in words, but for the time that it took.
+std::string in_words(History history) {
+  history.wall_seconds = 0;
+  return to_csv(history);
+}
+
+RangeTestOptions on_all(Process& process) {
+  return RangeTestOptions().ranks(lrfinder::distributed(process.group));
+}
+
+/// Runs a test, and reports how it ended and what was not given back.
+template <class Test>
+Report report_of(torch::nn::Sequential& model, torch::optim::Optimizer& optimizer, Test&& test) {
+  Report report{{"error", ""}, {"rank", ""}};
+  const Everything before(*model, optimizer);
+  try {
+    test(report);
+  } catch (const lrfinder::RankFailed& failure) {
+    report["error"] = failure.what();
+    report["rank"] = failure.rank() ? std::to_string(*failure.rank()) : "unknown";
+  } catch (const std::exception& error) {
+    report["error"] = error.what();
+  }
+  report["not given back"] = before.differences(Everything(*model, optimizer));
+  return report;
+}
+
+/// Every rank has ended well, with the same history and everything as it was.
+void check_all_well(const std::vector<Report>& reports) {
+  for (const Report& report : reports) {
+    REQUIRE(report.count("threw") == 0);
+    CHECK(report.at("error") == "");
+    CHECK(report.at("not given back") == "");
+    CHECK(report.at("history") == reports.front().at("history"));
+  }
+}
+
+/// Between the raw losses of two histories, which have to be of one length.
+double greatest_difference(const Report& a, const Report& b) {
+  const History left = lrfinder::from_csv(a.at("history"));
+  const History right = lrfinder::from_csv(b.at("history"));
+  REQUIRE(left.size() == right.size());
+  REQUIRE(left.stop_reason == right.stop_reason);
+  double difference = 0;
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    difference = std::max(difference, std::abs(left.raw_loss[i] - right.raw_loss[i]));
+  }
+  return difference;
+}
+
+}  // namespace
+
+TEST_CASE("Several ranks record the curve of one process with all their samples in a batch") {
+  struct Case {
+    const char* name;
+    Optimizers optimizer;
+    RangeTestOptions options;
+    bool validation;
+  };
+  const auto with = [](auto options) {
+    return [options](torch::nn::Sequential& model) -> std::unique_ptr<torch::optim::Optimizer> {
+      if constexpr (std::is_same_v<decltype(options), torch::optim::AdamOptions>) {
+        return std::make_unique<torch::optim::Adam>(model->parameters(), options);
+      } else {
+        return std::make_unique<torch::optim::LBFGS>(model->parameters(), options);
+      }
+    };
+  };
+  const auto test = RangeTestOptions().start_lr(1e-3).end_lr(2).num_iter(40);
+  const auto chosen = GENERATE_COPY(
+      Case{"SGD", sgd, test, false}, Case{"SGD, validation", sgd, test, true},
+      Case{"clipped", sgd, RangeTestOptions(test).clip_grad_norm(0.05), false},
+      Case{"accumulated", sgd, RangeTestOptions(test).accumulation_steps(3), false},
+      Case{"host", sgd, RangeTestOptions(test).snapshot(lrfinder::Snapshot::host), true},
+      Case{"Adam", with(torch::optim::AdamOptions(1e-3)), RangeTestOptions(test).end_lr(0.5), true},
+      // At higher rates the line search takes another turn for a difference in the last digit.
+      Case{"LBFGS", with(torch::optim::LBFGSOptions(1e-3).line_search_fn("strong_wolfe")),
+           RangeTestOptions(test).num_iter(8).end_lr(0.02).record_grad_norm(true), false});
+  const int size = GENERATE(2, 4);
+  CAPTURE(chosen.name, size);
+  const auto run = [&](Process& process, const Batches& train, const Batches& val,
+                       RangeTestOptions options) {
+    torch::nn::Sequential model = mlp(/*seed=*/1);
+    const auto optimizer = chosen.optimizer(model);
+    return report_of(model, *optimizer, [&](Report& report) {
+      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss());
+      if (process.size > 1) options.ranks(lrfinder::distributed(process.group));
+      options.metric("accuracy", lrfinder::accuracy);
+      report["history"] = in_words(chosen.validation ? finder.range_test(train, val, options)
+                                                     : finder.range_test(train, options));
+    });
+  };
+  const auto one = in_processes(1, [&](Process& process) {
+    return run(process, learnable_batches(5, 16), learnable_batches(2, 24, 2), chosen.options);
+  });
+  const auto several = in_processes(size, [&](Process& process) {
+    return run(process, share_of(learnable_batches(5, 16), process.rank, size),
+               share_of(learnable_batches(2, 24, 2), process.rank, size), chosen.options);
+  });
+  check_all_well(one);
+  check_all_well(several);
+  // Sums in another order, over 40 updates.
+  CHECK(greatest_difference(one.front(), several.front()) < 1e-6);
+}
+
+TEST_CASE("Ranks with other weights test those of rank 0, and each gets its own back") {
+  const bool restores = GENERATE(true, false);
+  const auto run = [&](Process& process, std::uint64_t seed, const RangeTestOptions& options) {
+    torch::nn::Sequential model = mlp(seed);
+    const auto optimizer = sgd(model);
+    // Momentum from a training before.
+    for (const auto& batch : learnable_batches(2, 8, seed)) {
+      torch::cross_entropy_loss(model->forward(batch.data), batch.target).backward();
+      optimizer->step();
+    }
+    return report_of(model, *optimizer, [&](Report& report) {
+      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss());
+      const Batches train = share_of(learnable_batches(5, 16), process.rank, process.size);
+      report["history"] = in_words(finder.range_test(train, options));
+      if (!restores) finder.reset();
+    });
+  };
+  const auto test = RangeTestOptions().end_lr(2).num_iter(20).restore(restores);
+  const auto one = in_processes(1, [&](Process& process) { return run(process, 7, test); });
+  const auto two = in_processes(2, [&](Process& process) {
+    return run(process, 7 + static_cast<std::uint64_t>(process.rank),
+               RangeTestOptions(test).ranks(lrfinder::distributed(process.group)));
+  });
+  check_all_well(two);
+  CHECK(greatest_difference(one.front(), two.front()) < 1e-6);
+}
+
+TEST_CASE("With uneven loaders, buffers and random numbers all ranks record the same bits") {
+  const int size = GENERATE(2, 4);
+  const auto reports = in_processes(size, [](Process& process) {
+    torch::manual_seed(static_cast<std::uint64_t>(process.rank));
+    torch::nn::Sequential model = small_classifier();
+    const auto optimizer = sgd(model);
+    return report_of(model, *optimizer, [&](Report& report) {
+      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss());
+      const auto seed = static_cast<std::uint64_t>(10 + process.rank);
+      const Batches train = class_batches(3 + process.rank, 5 + process.rank, 4, 3, seed);
+      const Batches val = class_batches(1 + process.rank, 3 + 2 * process.rank, 4, 3, seed + 10);
+      report["history"] = in_words(
+          finder.range_test(train, val,
+                            on_all(process).num_iter(30).end_lr(1).clip_grad_norm(1).metric(
+                                "accuracy", lrfinder::accuracy)));
+    });
+  });
+  check_all_well(reports);
+  const History history = lrfinder::from_csv(reports.front().at("history"));
+  CHECK(history.size() == 30);
+  CHECK(history.grad_norm.size() == 30);
+  CHECK(history.metrics.at("accuracy").size() == 30);
+}
+
+TEST_CASE("Validation shards of different length give the mean over all samples") {
+  const auto run = [](Process& process, const Batches& val) {
+    torch::nn::Sequential model = mlp(/*seed=*/1);
+    const auto optimizer = sgd(model);
+    return report_of(model, *optimizer, [&](Report& report) {
+      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss());
+      const Batches train = share_of(learnable_batches(5, 12), process.rank, process.size);
+      auto options = RangeTestOptions().end_lr(1).num_iter(10);
+      options.metric("accuracy", lrfinder::accuracy);
+      if (process.size > 1) options.ranks(lrfinder::distributed(process.group));
+      report["history"] = in_words(finder.range_test(train, val, options));
+    });
+  };
+  const TensorBatch all = learnable_batches(1, 29, 3).front();
+  const auto rows = [&](std::int64_t from, std::int64_t to) {
+    return TensorBatch(all.data.slice(0, from, to), all.target.slice(0, from, to));
+  };
+  const auto one = in_processes(1, [&](Process& process) { return run(process, {all}); });
+  const auto three = in_processes(3, [&](Process& process) {
+    // 1 sample; 16 in two batches; 12 in three.
+    const std::vector<Batches> shards{
+        {rows(0, 1)}, {rows(1, 10), rows(10, 17)}, {rows(17, 21), rows(21, 28), rows(28, 29)}};
+    return run(process, shards.at(static_cast<std::size_t>(process.rank)));
+  });
+  check_all_well(three);
+  CHECK(greatest_difference(one.front(), three.front()) < 1e-12);
+  const auto accuracy = [](const Report& report) {
+    return lrfinder::from_csv(report.at("history")).metrics.at("accuracy");
+  };
+  for (std::size_t i = 0; i < 10; ++i) {
+    CHECK(accuracy(one.front())[i] == Approx(accuracy(three.front())[i]).epsilon(1e-6));
+  }
+}
+
+TEST_CASE("A loss that is not finite on one rank ends the test on all, for the same reason") {
+  const double loss =
+      GENERATE(std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity());
+  const auto reports = in_processes(2, [&](Process& process) {
+    torch::nn::Sequential model = mlp(1);
+    const auto optimizer = sgd(model);
+    return report_of(model, *optimizer, [&](Report& report) {
+      int evaluations = 0;
+      lrfinder::LRFinder finder(
+          model, *optimizer, [&](const torch::Tensor& output, const torch::Tensor& target) {
+            const bool bad = process.rank == 1 && ++evaluations > 5;
+            return torch::cross_entropy_loss(output, target) * (bad ? loss : 1.0);
+          });
+      report["history"] = in_words(finder.range_test(learnable_batches(3, 8), on_all(process)));
+    });
+  });
+  check_all_well(reports);
+  const History history = lrfinder::from_csv(reports.front().at("history"));
+  CHECK(history.stop_reason == lrfinder::StopReason::non_finite_loss);
+  CHECK(history.size() == 5);
+}
+
+TEST_CASE("Divergence ends the test on all ranks at the same iteration") {
+  const auto reports = in_processes(2, [](Process& process) {
+    torch::nn::Sequential model = mlp(1);
+    const auto optimizer = sgd(model);
+    return report_of(model, *optimizer, [&](Report& report) {
+      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss());
+      const Batches train = learnable_batches(3, 8, static_cast<std::uint64_t>(process.rank));
+      report["history"] = in_words(
+          finder.range_test(train, on_all(process).end_lr(1e4).smooth_f(0.5).diverge_th(2)));
+    });
+  });
+  check_all_well(reports);
+  const History history = lrfinder::from_csv(reports.front().at("history"));
+  CHECK(history.stop_reason == lrfinder::StopReason::diverged);
+  CHECK(history.size() < 100);
+}
+
+TEST_CASE("The callback of rank 0 ends the test on all ranks, and the others are not asked") {
+  const int last = GENERATE(0, 3, 9);
+  const auto reports = in_processes(2, [&](Process& process) {
+    torch::nn::Sequential model = mlp(1);
+    const auto optimizer = sgd(model);
+    return report_of(model, *optimizer, [&](Report& report) {
+      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss());
+      int calls = 0;
+      const auto options = on_all(process).num_iter(10).on_iteration([&](const auto& iteration) {
+        ++calls;
+        return process.rank == 1 || iteration.index < last;
+      });
+      report["history"] = in_words(finder.range_test(learnable_batches(3, 8), options));
+      report["calls"] = std::to_string(calls);
+    });
+  });
+  check_all_well(reports);
+  const History history = lrfinder::from_csv(reports.front().at("history"));
+  CHECK(history.stop_reason == lrfinder::StopReason::stopped_by_caller);
+  CHECK(history.size() == static_cast<std::size_t>(last + 1));
+  CHECK(reports[0].at("calls") == std::to_string(last + 1));
+  CHECK(reports[1].at("calls") == "0");
+}
+
+namespace {
+
+/// An optimizer that calls `before` at each update, and evaluates its loss so many times more.
+class Watched : public torch::optim::SGD {
+ public:
+  Watched(torch::nn::Sequential& model, std::function<void()> before, int evaluations = 0)
+      : SGD(model->parameters(), torch::optim::SGDOptions(1e-3)),
+        before_(std::move(before)),
+        evaluations_(evaluations) {}
+
+  torch::Tensor step(LossClosure closure = nullptr) override {
+    before_();
+    for (int i = 0; i < evaluations_; ++i) closure();
+    return SGD::step();
+  }
+
+ private:
+  std::function<void()> before_;
+  int evaluations_;
+};
+
+/// A loader that calls `before` before each batch.
+struct WatchedLoader {
+  Batches batches;
+  std::function<void()> before;
+
+  struct Iterator {
+    const WatchedLoader* loader;
+    std::size_t place;
+    const TensorBatch& operator*() const {
+      loader->before();
+      return loader->batches[place];
+    }
+    Iterator& operator++() {
+      ++place;
+      return *this;
+    }
+    bool operator!=(const Iterator& other) const { return place != other.place; }
+  };
+  Iterator begin() const { return {this, 0}; }
+  Iterator end() const { return {this, batches.size()}; }
+};
+
+/// Runs a test in which `fault` is called, from the third time on, at one place of one rank.
+Report test_with_fault(Process& process, const std::string& where, int faulty_rank,
+                       const std::function<void()>& fault) {
+  int calls = 0;
+  const auto at = [&](const std::string& place) {
+    return [&, here = place == where && process.rank == faulty_rank] {
+      if (here && ++calls > 2) fault();
+    };
+  };
+  torch::nn::Sequential model = mlp(static_cast<std::uint64_t>(process.rank));
+  Watched optimizer(model, at("optimizer"));
+  return report_of(model, optimizer, [&](Report&) {
+    const auto in_training = at("criterion"), in_validation = at("validation");
+    lrfinder::LRFinder finder(model, optimizer,
+                              [&](const torch::Tensor& output, const torch::Tensor& target) {
+                                (output.requires_grad() ? in_training : in_validation)();
+                                return torch::cross_entropy_loss(output, target);
+                              });
+    auto options = on_all(process).num_iter(6).metric(
+        "metric", [in_metric = at("metric")](const auto& output, const auto& target) {
+          in_metric();
+          return lrfinder::accuracy(output, target);
+        });
+    const WatchedLoader train{learnable_batches(2, 8), at("loader")};
+    options.on_iteration([in_callback = at("callback")](const auto&) { in_callback(); });
+    finder.range_test(train, learnable_batches(2, 4), options);
+  });
+}
+
+}  // namespace
+
+TEST_CASE("What throws on one rank ends the test on all, and all give everything back") {
+  const std::string where =
+      GENERATE("loader", "criterion", "optimizer", "validation", "metric", "callback");
+  const int size = where == "criterion" ? 4 : 2;
+  const int faulty = where == "callback" ? 0 : 1;
+  CAPTURE(where);
+  const auto reports = in_processes(size, [&](Process& process) {
+    return test_with_fault(process, where, faulty,
+                           [&] { throw std::runtime_error("a fault in the " + where); });
+  });
+  for (int rank = 0; rank < size; ++rank) {
+    const Report& report = reports[static_cast<std::size_t>(rank)];
+    REQUIRE(report.count("threw") == 0);
+    CHECK(report.at("not given back") == "");
+    if (rank == faulty) {
+      CHECK(report.at("error") == "a fault in the " + where);
+    } else {
+      CHECK(report.at("rank") == std::to_string(faulty));
+      CHECK_THAT(report.at("error"), contains("rank " + std::to_string(faulty) + " of") &&
+                                         contains("a fault in the " + where));
+    }
+  }
+}
+
+TEST_CASE("What throws on one rank in the last update ends the test on all") {
+  const auto reports = in_processes(2, [](Process& process) {
+    torch::nn::Sequential model = mlp(1);
+    int updates = 0;
+    Watched optimizer(model, [&] {
+      if (process.rank == 0 && ++updates == 5) throw std::runtime_error("a fault");
+    });
+    return report_of(model, optimizer, [&](Report& report) {
+      lrfinder::LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+      try {
+        finder.range_test(learnable_batches(2, 8), on_all(process).num_iter(5));
+      } catch (...) {
+        report["reason"] = to_string(finder.history().stop_reason);
+        throw;
+      }
+    });
+  });
+  CHECK(reports[0].at("error") == "a fault");
+  CHECK_THAT(reports[1].at("error"), contains("rank 0 of 2") && contains("a fault"));
+  for (const Report& report : reports) {
+    CHECK(report.at("not given back") == "");
+    CHECK(report.at("reason") == "failed");
+  }
+}
+
+TEST_CASE("A rank that is killed ends the test on all others, who give everything back") {
+  const std::string where = GENERATE("loader", "criterion", "optimizer", "validation");
+  const int size = where == "criterion" ? 4 : 2;
+  CAPTURE(where);
+  const auto reports = in_processes(
+      size,
+      [&](Process& process) {
+        return test_with_fault(process, where, /*faulty_rank=*/1, [] { std::raise(SIGKILL); });
+      },
+      std::chrono::seconds(10));
+  for (std::size_t rank = 0; rank < reports.size(); ++rank) {
+    if (rank == 1) {
+      CHECK(reports[rank].at("signal") == std::to_string(SIGKILL));
+    } else {
+      CHECK(reports[rank].at("not given back") == "");
+      CHECK(reports[rank].at("rank") == "unknown");
+      CHECK_THAT(reports[rank].at("error"), contains("lost the others"));
+    }
+  }
+}
+
+TEST_CASE("A rank that stalls ends the test on all within the timeout of the group") {
+  const int size = GENERATE(2, 4);
+  const auto reports = in_processes(
+      size,
+      [&](Process& process) {
+        return test_with_fault(process, "criterion", 1, process.wait_for_the_others);
+      },
+      std::chrono::seconds(6));
+  for (const Report& report : reports) {
+    CHECK(report.at("not given back") == "");
+    CHECK_THAT(report.at("error"), contains("did not come within the timeout"));
+  }
+}
+
+TEST_CASE("Ranks that do not agree end before anything is trained, and say what differs") {
+  struct Case {
+    const char* what;
+    const char* message;
+  };
+  const auto chosen = GENERATE(
+      Case{"num_iter", "num_iter is 9 on rank 1 and 10 on rank 0"},
+      Case{"optimizer", "the optimizer is torch::optim::Adam on rank 1 and torch::optim::SGD"},
+      Case{"model", "tensor 0 is double [8, 4] on rank 1 and double [9, 4] on rank 0"},
+      Case{"validation", "a validation loader is 1 on rank 1 and 0 on rank 0"},
+      Case{"metric", "number of metrics is 1 on rank 1 and 0 on rank 0"},
+      Case{"own mistake", "RangeTestOptions: smooth_f (2)"});
+  CAPTURE(chosen.what);
+  const auto reports = in_processes(2, [&](Process& process) {
+    const auto differs = [&](const std::string& what) {
+      return process.rank == 1 && what == chosen.what;
+    };
+    torch::nn::Sequential model = mlp(1);
+    if (chosen.what == std::string("model") && process.rank == 0) {
+      model = torch::nn::Sequential(torch::nn::Linear(4, 9), torch::nn::Linear(9, 3));
+      model->to(torch::kDouble);
+    }
+    auto optimizer = sgd(model);
+    if (differs("optimizer")) {
+      optimizer = std::make_unique<torch::optim::Adam>(model->parameters());
+    }
+    return report_of(model, *optimizer, [&](Report&) {
+      int evaluations = 0;
+      lrfinder::LRFinder finder(model, *optimizer,
+                                [&](const torch::Tensor& output, const torch::Tensor& target) {
+                                  if (++evaluations > 0)
+                                    throw std::logic_error("has been evaluated");
+                                  return torch::cross_entropy_loss(output, target);
+                                });
+      auto options = on_all(process).num_iter(differs("num_iter") ? 9 : 10);
+      if (differs("metric")) options.metric("accuracy", lrfinder::accuracy);
+      if (differs("own mistake")) options.smooth_f(2);
+      const Batches train = learnable_batches(2, 8);
+      if (differs("validation")) {
+        finder.range_test(train, train, options);
+      } else {
+        finder.range_test(train, options);
+      }
+    });
+  });
+  CHECK_THAT(reports[1].at("error"), contains(chosen.message));
+  CHECK_THAT(reports[0].at("error"), contains("rank 1 of 2") && contains(chosen.message));
+  CHECK(reports[0].at("not given back") == "");
+  CHECK(reports[1].at("not given back") == "");
+}
+
+TEST_CASE("Optimizers that evaluate their loss unequally often are told to be out of step") {
+  const auto reports = in_processes(2, [](Process& process) {
+    torch::nn::Sequential model = mlp(1);
+    Watched optimizer(
+        model, [] {}, /*evaluations=*/1 + process.rank);
+    return report_of(model, optimizer, [&](Report&) {
+      lrfinder::LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+      const Batches batches = learnable_batches(2, 8);
+      finder.range_test(batches, batches, on_all(process));
+    });
+  });
+  for (const Report& report : reports) {
+    CHECK(report.at("not given back") == "");
+    CHECK_THAT(report.at("error"), contains("out of step"));
+  }
+}
+
+TEST_CASE("A part of the model that only some ranks use is trained on all") {
+  const auto reports = in_processes(2, [](Process& process) {
+    torch::nn::Sequential model = mlp(1);
+    const auto optimizer = sgd(model);
+    return report_of(model, *optimizer, [&](Report& report) {
+      // Rank 1 leaves out the first layer, whose output rank 0 takes.
+      lrfinder::LRFinder finder(
+          model, *optimizer, [&](torch::nn::Sequential& whole, const TensorBatch& batch) {
+            auto last = whole->ptr<torch::nn::LinearImpl>(2);
+            const auto inner = process.rank == 0
+                                   ? whole->ptr<torch::nn::LinearImpl>(0)->forward(batch.data)
+                                   : torch::cat({batch.data, batch.data}, 1);
+            return torch::cross_entropy_loss(last->forward(inner), batch.target);
+          });
+      report["history"] = in_words(
+          finder.range_test(learnable_batches(2, 8), on_all(process).num_iter(10).end_lr(0.1)));
+    });
+  });
+  check_all_well(reports);
+}
+
+TEST_CASE("A race runs on all ranks, with one result") {
+  const bool validation = GENERATE(false, true);
+  const auto reports = in_processes(2, [&](Process& process) {
+    torch::nn::Sequential model = mlp(static_cast<std::uint64_t>(process.rank));
+    const auto optimizer = sgd(model);
+    return report_of(model, *optimizer, [&](Report& report) {
+      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss());
+      const Batches train = share_of(learnable_batches(5, 16), process.rank, process.size);
+      const Batches val = learnable_batches(1 + process.rank, 6, 5);
+      finder.range_test(train, on_all(process).start_lr(1e-3).end_lr(10).num_iter(40));
+      const lrfinder::RaceResult result = validation ? finder.race(train, val) : finder.race(train);
+      std::ostringstream words;
+      words.precision(17);
+      words << result.lr << ' ' << result.loss;
+      for (const auto& entry : result.table) words << '\n' << entry.lr << ' ' << entry.loss;
+      report["history"] = words.str();
+    });
+  });
+  check_all_well(reports);
+}
+
+TEST_CASE("What throws in a race on one rank ends it on all") {
+  const auto reports = in_processes(2, [](Process& process) {
+    torch::nn::Sequential model = mlp(1);
+    const auto optimizer = sgd(model);
+    return report_of(model, *optimizer, [&](Report&) {
+      int evaluations = 0;
+      lrfinder::LRFinder finder(model, *optimizer,
+                                [&](const torch::Tensor& output, const torch::Tensor& target) {
+                                  if (process.rank == 1 && ++evaluations > 150)
+                                    throw std::runtime_error("a fault");
+                                  return torch::cross_entropy_loss(output, target);
+                                });
+      const Batches train = learnable_batches(5, 16);
+      finder.range_test(train, on_all(process).start_lr(1e-3).end_lr(10).num_iter(40));
+      finder.race(train);
+    });
+  });
+  CHECK(reports[1].at("error") == "a fault");
+  CHECK_THAT(reports[0].at("error"), contains("rank 1 of 2") && contains("a fault"));
+  CHECK(reports[0].at("not given back") == "");
+  CHECK(reports[1].at("not given back") == "");
+}
+
+TEST_CASE("A process group that is not there is refused") {
+  CHECK_THROWS_AS(lrfinder::distributed(c10::intrusive_ptr<c10d::ProcessGroupGloo>()),
+                  lrfinder::InvalidOption);
+}
