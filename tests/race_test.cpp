@@ -56,6 +56,13 @@ struct FineTuning {
   std::unique_ptr<torch::optim::SGD> optimizer;
 };
 
+// Two batches that follow the rule of shuffling_loader().
+std::vector<TensorBatch> validation_batches() {
+  auto batches = class_batches(2, 5, 4, 3);
+  for (auto& batch : batches) batch.target = (batch.data.sum(1) > 0).to(torch::kLong);
+  return batches;
+}
+
 const auto short_test = RangeTestOptions().start_lr(1e-5).end_lr(10).num_iter(30);
 
 }  // namespace
@@ -69,8 +76,7 @@ TEST_CASE("a race gives everything back") {
   const Everything before(*tuned.model, *tuned.optimizer);
   LRFinder finder(tuned.model, *tuned.optimizer, cross_entropy);
   finder.range_test(*loader, RangeTestOptions(short_test).snapshot(snapshot).restore(restored));
-  const auto result =
-      validates ? finder.race(*loader, class_batches(2, 5, 4, 3)) : finder.race(*loader);
+  const auto result = validates ? finder.race(*loader, validation_batches()) : finder.race(*loader);
   CHECK(result.table.size() >= 3);
   CHECK(before.differences(Everything(*tuned.model, *tuned.optimizer)) == "");
 }
@@ -91,7 +97,7 @@ TEST_CASE("a fault at any moment of a race leaves no trace") {
   for (throw_at = 1; throw_at < 140; throw_at += 3) {
     calls = 0;
     INFO("call " << throw_at);
-    REQUIRE_THROWS_AS(finder.race(*loader, class_batches(2, 5, 4, 3)), Fault);
+    REQUIRE_THROWS_AS(finder.race(*loader, validation_batches()), Fault);
     REQUIRE(before.differences(Everything(*tuned.model, *tuned.optimizer)) == "");
     REQUIRE(finder.history().size() > 20);
   }
@@ -103,24 +109,30 @@ TEST_CASE("a race finds the best rate of a parabola") {
   LRFinder finder(model, optimizer, height);
   // Few iterations, so that neighbouring rates do not all come to a loss of exactly 0.
   finder.range_test(ones, RangeTestOptions().end_lr(10).num_iter(40));
+  const auto exact = RaceOptions().tolerance(0);
   SECTION("around the suggestion") {
-    const RaceResult result = finder.race(ones);
+    const RaceResult result = finder.race(ones, exact);
     CHECK(std::fabs(std::log10(result.lr / 0.1)) < 0.3);
     CHECK(result.loss < 1);
     CHECK(finder.history().lr[result.index] == Approx(result.lr).epsilon(0.2));
   }
   SECTION("with finer steps") {
-    const double lr = finder.race(ones, RaceOptions().spacing(0.1));
+    const double lr = finder.race(ones, RaceOptions(exact).spacing(0.1));
     CHECK(std::fabs(std::log10(lr / 0.1)) < 0.051);
   }
   SECTION("by the loss on a validation loader") {
-    CHECK(std::fabs(std::log10(finder.race(ones, ones).lr / 0.1)) < 0.3);
+    CHECK(std::fabs(std::log10(finder.race(ones, ones, exact).lr / 0.1)) < 0.3);
   }
   SECTION("far from where it starts") {
     const double around = GENERATE(1e-4, 3e-4);
-    const RaceResult result = finder.race(ones, RaceOptions().around(around).budget(12));
+    const RaceResult result = finder.race(ones, RaceOptions(exact).around(around).budget(12));
     CHECK(std::fabs(std::log10(result.lr / 0.1)) < 0.3);
     CHECK(result.table.size() > 5);
+  }
+  SECTION("and by default at most one step below it, where that does as well") {
+    const double best = finder.race(ones, exact), lower = finder.race(ones);
+    CHECK(lower < best);
+    CHECK(lower > best / 3.2);
   }
 }
 

@@ -116,3 +116,42 @@ inline Data texts() {
   const torch::Tensor text = torch::stack(letters, 1);
   return split(text.slice(1, 0, 16).contiguous(), text.slice(1, 1, 17).contiguous());
 }
+
+/// Points of three spirals in a plane that is tilted in six dimensions.
+inline Data spirals() {
+  const torch::Tensor target = torch::randint(0, 3, {3000}, torch::kLong);
+  const torch::Tensor radius = 0.1 + 0.9 * torch::rand({3000});
+  const torch::Tensor angle =
+      5 * radius + 2.0943951 * target.to(torch::kFloat) + 0.15 * torch::randn({3000});
+  const torch::Tensor plane =
+      2 * torch::stack({radius * torch::cos(angle), radius * torch::sin(angle)}, 1);
+  return split(plane.matmul(torch::randn({2, 6})), target);
+}
+
+/// Sequences of 12 numbers, two of them marked (N x 12 x 2); the target is the sum of these two:
+/// the adding problem of Hochreiter & Schmidhuber 1997.
+inline Data sums() {
+  const torch::Tensor values = torch::rand({3000, 12});
+  torch::Tensor marks = torch::zeros({3000, 12});
+  marks.scatter_(1, torch::randint(0, 6, {3000, 1}, torch::kLong), 1.0);
+  marks.scatter_(1, torch::randint(6, 12, {3000, 1}, torch::kLong), 1.0);
+  return split(torch::stack({values, marks}, 2), (values * marks).sum(1, true));
+}
+
+/// Counts of 40 words in texts of 12 words; the target is the topic, one of 5.
+inline Data documents() {
+  const torch::Tensor topics = torch::softmax(1.5 * torch::randn({5, 40}), 1);
+  const torch::Tensor target = torch::randint(0, 5, {3000}, torch::kLong);
+  const torch::Tensor words = topics.index_select(0, target).multinomial(12, true);
+  const torch::Tensor counts = torch::zeros({3000, 40});
+  return split(counts.scatter_add(1, words, torch::ones({3000, 12})), target);
+}
+
+/// The digits, each image as a sequence of its rows (N x 8 x 8).
+inline Data digit_rows() {
+  Data data = digits();
+  for (auto* input : {&data.input, &data.validation_input, &data.held_input}) {
+    *input = input->squeeze(1);
+  }
+  return data;
+}

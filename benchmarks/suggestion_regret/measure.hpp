@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -17,9 +18,10 @@
 
 /// How much is measured.
 struct Extent {
-  /// Constant rates from 1e-5 to 10, and how often each is tried, with other batches.
+  /// Constant rates from 1e-5 to 10.
   int rates = 25;
-  int trainings = 2;
+  /// How often a rate that counts is tried, with other batches; see outcomes_of().
+  int trainings = 4;
   /// Iterations of a range test from 1e-7 to 10.
   std::int64_t num_iter = 100;
   /// Most steps of a training.
@@ -74,19 +76,30 @@ class Training {
   std::unique_ptr<torch::optim::Optimizer> optimizer_;
 };
 
-/// Trains at every rate; the losses are means over the trainings.
+/// Trains at every rate, and at those that come within 0.3 of the best regret several times more,
+/// with other batches; the losses are means.
+///
+/// The best rate is thus the best of means. The best of single losses would be the luckiest one,
+/// and no suggestion could reach it.
 inline Outcomes outcomes_of(const Task& task, std::uint64_t seed, const Extent& extent) {
+  const auto train = [&](double lr, int repeat) {
+    Training training(task, seed);
+    torch::manual_seed(1'000'000 + seed + static_cast<std::uint64_t>(repeat) * 1000);
+    return training.at(lr, std::min(task.steps, extent.most_steps));
+  };
   Outcomes outcomes;
   outcomes.initial_loss = Training(task, seed).held_back_loss();
   for (int i = 0; i < extent.rates; ++i) {
     outcomes.lr.push_back(std::pow(10, -5 + 6.0 * i / (extent.rates - 1)));
-    double sum = 0;
-    for (int repeat = 0; repeat < extent.trainings; ++repeat) {
-      Training training(task, seed);
-      torch::manual_seed(1'000'000 + seed + static_cast<std::uint64_t>(repeat) * 1000);
-      sum += training.at(outcomes.lr.back(), std::min(task.steps, extent.most_steps));
+    outcomes.final_loss.push_back(train(outcomes.lr.back(), 0));
+  }
+  const Outcomes first = outcomes;
+  for (std::size_t i = 0; i < outcomes.lr.size(); ++i) {
+    if (!(first.regret(outcomes.lr[i]) < 0.3)) continue;
+    for (int repeat = 1; repeat < extent.trainings; ++repeat) {
+      const double loss = std::min(train(outcomes.lr[i], repeat), 1.5 * outcomes.initial_loss);
+      outcomes.final_loss[i] += (loss - outcomes.final_loss[i]) / (repeat + 1);
     }
-    outcomes.final_loss.push_back(sum / extent.trainings);
   }
   return outcomes;
 }
@@ -137,9 +150,14 @@ inline std::vector<Row> measure(const Task& task, std::size_t number, const Exte
   if (extent.race) {
     const std::vector<Batches::Batch> validation{
         {task.data->validation_input, task.data->validation_target}};
-    add_suggestion(rows, number, "race", outcomes, [&] { return finder.race(training.batches()); });
-    add_suggestion(rows, number, "race (validation loader)", outcomes,
-                   [&] { return finder.race(training.batches(), validation); });
+    const auto add_race = [&](const std::string& name, const auto&... loaders) {
+      add_suggestion(rows, number, name, outcomes, [&] {
+        torch::manual_seed(3'000'000 + seed);
+        return finder.race(loaders...);
+      });
+    };
+    add_race("race", training.batches());
+    add_race("race (validation loader)", training.batches(), validation);
   }
   return rows;
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <torch/torch.h>
 
@@ -114,6 +115,105 @@ inline MakeNetwork attention(std::int64_t letters, std::int64_t length) {
     network->run = [=](const torch::Tensor& text) mutable {
       const auto x = embedding(text) + places(torch::arange(length));
       return scores(apply(second, apply(first, x))).transpose(1, 2);
+    };
+    return network;
+  };
+}
+
+/// Layers of tanh units between flattened inputs and outputs.
+inline MakeNetwork tanh_layers(std::int64_t inputs, std::int64_t outputs, int hidden,
+                               std::int64_t width) {
+  return [=] {
+    auto network = std::make_shared<Network>();
+    torch::nn::Sequential layers{torch::nn::Flatten()};
+    for (int i = 0; i < hidden; ++i) {
+      layers->push_back(torch::nn::Linear(i == 0 ? inputs : width, width));
+      layers->push_back(torch::nn::Tanh());
+    }
+    layers->push_back(torch::nn::Linear(width, outputs));
+    network->part(layers);
+    network->run = [layers](const torch::Tensor& x) mutable { return layers->forward(x); };
+    return network;
+  };
+}
+
+/// A hidden layer, three tenths of whose units drop out in training.
+inline MakeNetwork with_dropout(std::int64_t inputs, std::int64_t outputs, std::int64_t width) {
+  return [=] {
+    using namespace torch::nn;
+    auto network = std::make_shared<Network>();
+    Sequential layers(Linear(inputs, width), ReLU(), Dropout(0.3), Linear(width, outputs));
+    network->part(layers);
+    network->run = [layers](const torch::Tensor& x) mutable { return layers->forward(x); };
+    return network;
+  };
+}
+
+/// Residual blocks with layer normalisation, on flattened inputs.
+inline MakeNetwork residual(std::int64_t inputs, std::int64_t outputs, int count,
+                            std::int64_t width) {
+  return [=] {
+    using namespace torch::nn;
+    auto network = std::make_shared<Network>();
+    auto in = network->part(Linear(inputs, width));
+    auto out = network->part(Linear(width, outputs));
+    std::vector<Sequential> blocks;
+    for (int i = 0; i < count; ++i) {
+      blocks.push_back(
+          network->part(Sequential(LayerNorm(LayerNormOptions({width})), Linear(width, width),
+                                   ReLU(), Linear(width, width))));
+    }
+    network->run = [=](const torch::Tensor& input) mutable {
+      torch::Tensor x = in(input.flatten(1));
+      for (auto& block : blocks) x = x + block->forward(x);
+      return out(x);
+    };
+    return network;
+  };
+}
+
+/// Two convolutions with batch normalisation, a mean over the image, and ten classes.
+inline MakeNetwork normalised_convolutional() {
+  return [] {
+    using namespace torch::nn;
+    auto network = std::make_shared<Network>();
+    const auto convolution = [](std::int64_t in, std::int64_t out) {
+      return Conv2d(Conv2dOptions(in, out, 3).padding(1).bias(false));
+    };
+    Sequential layers(convolution(1, 12), BatchNorm2d(12), ReLU(), MaxPool2d(2),
+                      convolution(12, 24), BatchNorm2d(24), ReLU(),
+                      AdaptiveAvgPool2d(AdaptiveAvgPool2dOptions({1, 1})), Flatten(),
+                      Linear(24, 10));
+    network->part(layers);
+    network->run = [layers](const torch::Tensor& x) mutable { return layers->forward(x); };
+    return network;
+  };
+}
+
+/// A recurrent layer of the given kind that reads a sequence (N x length x inputs), and a linear
+/// layer on its last state.
+template <class Recurrent, class Options>
+MakeNetwork reader(std::int64_t inputs, std::int64_t outputs, std::int64_t width) {
+  return [=] {
+    auto network = std::make_shared<Network>();
+    auto layer = network->part(Recurrent(Options(inputs, width).batch_first(true)));
+    auto out = network->part(torch::nn::Linear(width, outputs));
+    network->run = [=](const torch::Tensor& sequence) mutable {
+      return out(std::get<0>(layer(sequence)).select(1, -1));
+    };
+    return network;
+  };
+}
+
+/// Scores for the next letter from the last one alone, by an embedding and a hidden layer.
+inline MakeNetwork bigram(std::int64_t letters) {
+  return [=] {
+    auto network = std::make_shared<Network>();
+    auto embedding = network->part(torch::nn::Embedding(letters, 24));
+    auto hidden = network->part(torch::nn::Linear(24, 48));
+    auto scores = network->part(torch::nn::Linear(48, letters));
+    network->run = [=](const torch::Tensor& text) mutable {
+      return scores(torch::relu(hidden(embedding(text)))).transpose(1, 2);
     };
     return network;
   };

@@ -3,6 +3,7 @@
 //
 //     suggestion_regret                   # all tasks, some minutes on two cores
 //     suggestion_regret --race            # and the race
+//     suggestion_regret --held-out --race # the same on tasks that nothing was chosen by
 //     suggestion_regret --curves DIR      # no training: curves with known outcomes, as in
 //                                         # tests/data/curves
 
@@ -14,6 +15,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "held_out_tasks.hpp"
 #include "measure.hpp"
 #include "report.hpp"
 #include "saved_curves.hpp"
@@ -25,6 +27,7 @@ namespace {
 constexpr const char* usage =
     "usage: suggestion_regret [options]\n"
     "  --race         race the rates around the suggestion, too\n"
+    "  --held-out     train other tasks, which had no part in the choice of any rule\n"
     "  --data DIR     add tasks on MNIST, whose four IDX files lie in DIR\n"
     "  --curves DIR   judge saved curves instead of training\n"
     "  --csv FILE     write everything that was measured\n"
@@ -35,7 +38,7 @@ struct Arguments {
   Extent extent;
   std::string data, curves, csv;
   std::size_t jobs = 2;
-  bool quick = false;
+  bool held_out = false, quick = false;
 };
 
 Arguments parse(int argc, char** argv) {
@@ -56,6 +59,8 @@ Arguments parse(int argc, char** argv) {
       arguments.csv = value();
     } else if (name == "--jobs") {
       arguments.jobs = std::max(1UL, std::stoul(value()));
+    } else if (name == "--held-out") {
+      arguments.held_out = true;
     } else if (name == "--quick") {
       arguments.quick = true;
     } else if (name == "--help") {
@@ -70,7 +75,7 @@ Arguments parse(int argc, char** argv) {
 
 std::vector<Row> judge_trainings(const Arguments& arguments) {
   torch::set_num_threads(1);
-  std::vector<Task> tasks = all_tasks(arguments.data);
+  std::vector<Task> tasks = arguments.held_out ? held_out_tasks() : all_tasks(arguments.data);
   Extent extent = arguments.extent;
   if (arguments.quick) {
     tasks = {tasks.front(), tasks.back()};

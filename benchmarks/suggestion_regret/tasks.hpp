@@ -78,8 +78,20 @@ inline std::vector<std::pair<std::string, MakeOptimizer>> optimizers() {
   };
 }
 
-/// All tasks: each kind of training with each optimizer. `mnist_folder`: where the IDX files of
-/// MNIST lie; empty for none.
+/// Each kind of training with each optimizer.
+inline std::vector<Task> with_each_optimizer(const std::vector<Task>& kinds) {
+  std::vector<Task> tasks;
+  for (const Task& kind : kinds) {
+    for (const auto& [name, make] : optimizers()) {
+      tasks.push_back(kind);
+      tasks.back().optimizer_name = name;
+      tasks.back().make_optimizer = make;
+    }
+  }
+  return tasks;
+}
+
+/// All tasks. `mnist_folder`: where the IDX files of MNIST lie; empty for none.
 inline std::vector<Task> all_tasks(const std::string& mnist_folder) {
   const Criterion classes = [](const auto& output, const auto& target) {
     return torch::nn::functional::cross_entropy(output, target);
@@ -141,13 +153,5 @@ inline std::vector<Task> all_tasks(const std::string& mnist_folder) {
     kinds.push_back({"mnist", "cnn", "", images, convolutional(28), {}, classes, 32, 150});
   }
 
-  std::vector<Task> tasks;
-  for (const Task& kind : kinds) {
-    for (const auto& [name, make] : optimizers()) {
-      tasks.push_back(kind);
-      tasks.back().optimizer_name = name;
-      tasks.back().make_optimizer = make;
-    }
-  }
-  return tasks;
+  return with_each_optimizer(kinds);
 }

@@ -157,18 +157,19 @@ class LRFinder {
 
   /// Finds the learning rate by trying: trains at each of a few constant rates around the
   /// suggestion, from the same state, random numbers and batches. The better half goes on to a
-  /// longer heat, and the last is decided by the mean of the last training losses.
+  /// longer heat, and the last is decided by the mean of the last training losses. A rate a little
+  /// below the best wins where it does as well but for one hundredth.
   ///
   /// Needs a range test before, and trains as that did: with its accumulation, clipping and so on.
   /// A range test that ran with `restore(false)` is undone first. Every heat gives everything back,
   /// when it ends and when an exception ends it. Costs at most as many updates as the options'
   /// budget says, by default 6 times the range test.
   ///
-  /// What wins is the best rate for a training as long as the last rung, which is short. Short
-  /// trainings are said to favour low rates, where the gradients are noisy: these settle at once,
-  /// while high rates pay off later, when they are lowered (Wu et al. 2018, arXiv:1803.02021).
-  /// Where the training to come has no schedule and is not much longer, that is what you want;
-  /// otherwise give it longer rungs: `RaceOptions().budget(20).rungs(2)`.
+  /// What wins is the best rate for a training as long as the last rung, which is short: with the
+  /// defaults 1.6 times the range test. Where the rate stays constant, longer trainings want lower
+  /// rates. Where it will be lowered, short trainings underrate high ones, which pay off late (Wu
+  /// et al. 2018, arXiv:1803.02021). So make the last rung as long as you can afford:
+  /// `RaceOptions().budget(20)`.
   ///
   /// Returns the winner, with the table of what each rate reached. Throws InvalidOption before
   /// anything is touched; NoSuggestion before a range test, and where no rate lowers the loss; and

@@ -18,6 +18,7 @@ TEST_CASE("a descent has its landmarks in order, where the curve has them") {
   CHECK(descent.steepest() < descent.nearly_done());
   CHECK(descent.nearly_done() <= descent.lowest());
   CHECK(descent.depth() == Approx(1.75).margin(0.15));
+  CHECK(descent.relative_depth() == Approx(descent.depth() / 2.3).epsilon(0.01));
   CHECK(descent.rise() > 0);
   CHECK(descent.rise() < 1);
 }

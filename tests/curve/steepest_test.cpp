@@ -105,6 +105,26 @@ TEST_CASE("steepest says why to take care") {
     curve.noise = 1;
     CHECK_THAT(steepest(curve.history()).caveat, contains("within the noise"));
   }
+  SECTION("the loss falls little and noisily") {
+    const auto shallow = mapped(curve.history(), [](double l) { return 6 + l; });
+    CHECK(steepest(shallow).caveat.empty());
+    curve.noise = 0.3;
+    const auto noisy = mapped(curve.history(), [](double l) { return 6 + l; });
+    CHECK_THAT(steepest(noisy).caveat, contains("the loss falls by only"));
+    CHECK(steepest(curve.history()).caveat.empty());
+  }
+  SECTION("the loss falls little, to a sharp edge") {
+    curve.noise = 0.001;
+    const auto edge = [](History history, double plateau) {
+      for (std::size_t i = 0; i < history.size(); ++i) {
+        if (history.lr[i] > 0.1) history.raw_loss[i] += 5;
+        history.raw_loss[i] += plateau;
+      }
+      return history;
+    };
+    CHECK_THAT(steepest(edge(curve.history(), 6)).caveat, contains("sharp edge"));
+    CHECK(steepest(edge(curve.history(), 0)).caveat.empty());
+  }
   SECTION("a linear schedule passed over the descent") {
     curve.schedule = Schedule::linear;
     curve.start_lr = 1e-6;

@@ -1,5 +1,6 @@
 // The race itself, with heats that are made up.
 
+#include <algorithm>
 #include <catch2.hpp>
 #include <cmath>
 #include <limits>
@@ -82,22 +83,45 @@ TEST_CASE("the better half goes on to a longer heat") {
 
 TEST_CASE("a longer heat overrules a shorter one") {
   const auto heat = [](double lr, std::int64_t num_iter) {
-    return RaceEntry{lr, num_iter, num_iter < 40 ? 1 / lr / 1000 : lr};
+    return RaceEntry{lr, num_iter, num_iter < 20 ? 1 / lr / 1000 : lr};
   };
   auto settings = five_candidates();
   settings.highest_lr = 10;
   CHECK(run(settings, heat).lr == 0.1);  // the lowest of those that the first rung left
 }
 
-TEST_CASE("a lower rate wins where it lacks no more than the tolerance") {
+TEST_CASE("a lower rate wins as long as it lacks no more than the tolerance") {
   const double worse = GENERATE(0.05, 0.07);  // 3 % of the best one's gain are 0.06
   auto settings = five_candidates();
   settings.tolerance = 0.03;
   const auto heat = [=](double lr, std::int64_t num_iter) {
     return RaceEntry{lr, num_iter, lr == 1 ? 0 : lr == 0.1 ? worse : 1};
   };
-  CHECK(run(settings, heat).lr == (worse < 0.06 ? 0.1 : 1));
+  const auto result = run(settings, heat);
+  if (worse < 0.06) {
+    CHECK(result.lr == 0.1);
+    CHECK(result.loss == worse);
+  } else {  // on the line between the two
+    CHECK(result.lr == Approx(std::pow(0.1, 0.06 / worse)));
+    CHECK(result.loss == Approx(0.06));
+  }
   CHECK(run(five_candidates(), heat).lr == 1);
+}
+
+TEST_CASE("the tolerance reaches to the next rate, which must not have exploded or run shorter") {
+  auto settings = five_candidates();
+  settings.tolerance = 0.9;
+  settings.highest_lr = 10;
+  settings.rungs = 1;
+  const double exploding = GENERATE(0.1, 1.0);
+  const auto heat = [=](double lr, std::int64_t num_iter) {
+    return RaceEntry{lr, num_iter, lr == exploding ? infinity : 1 / lr / 1000};
+  };
+  CHECK(run(settings, heat).lr == (exploding == 1 ? 10 : 1));
+  settings.rungs = 3;
+  const auto result = run(settings, made_up_heat(0.2));
+  CHECK(result.lr == 0.1);
+  CHECK(result.table[1].num_iter < result.table[2].num_iter);
 }
 
 TEST_CASE("the race goes on outwards while the best rate is the highest or the lowest") {
@@ -107,9 +131,27 @@ TEST_CASE("the race goes on outwards while the best rate is the highest or the l
   CHECK(result.caveat.empty());
 }
 
-TEST_CASE("the race says where the budget did not suffice to find the best rate") {
-  CHECK_THAT(run(five_candidates(), made_up_heat(1e12)).caveat, contains("highest of those tried"));
-  CHECK_THAT(run(five_candidates(), made_up_heat(1e-12)).caveat, contains("lowest of those tried"));
+TEST_CASE("a race of one rung says where the best rate may lie outside") {
+  auto settings = five_candidates();
+  settings.rungs = 1;
+  CHECK_THAT(run(settings, made_up_heat(1e12)).caveat, contains("highest of those tried"));
+  CHECK_THAT(run(settings, made_up_heat(1e-12)).caveat, contains("lowest of those tried"));
+}
+
+TEST_CASE("however far a race looks, the last rung has most of the updates") {
+  const double best = GENERATE(1e-12, 1e-9, 0.1, 1e12);
+  std::int64_t last = 0, longest = 0;
+  const auto heat = [&](double lr, std::int64_t num_iter) {
+    last = num_iter > longest ? num_iter : last + num_iter;
+    longest = std::max(longest, num_iter);
+    return made_up_heat(best)(lr, num_iter);
+  };
+  auto settings = five_candidates();
+  settings.rungs = 2;
+  const auto result = run(settings, heat);
+  CHECK(std::fabs(std::log10(result.lr / best)) < 1e-6);
+  CHECK(last >= 240);  // four fifths at best, and at least half of that
+  CHECK(result.total_iter > 580);
 }
 
 TEST_CASE("no rate past the divergence of the range test is tried") {
@@ -210,7 +252,7 @@ TEST_CASE("options of a race that make no sense are refused") {
       {RaceOptions().budget(0), "budget (0) must be positive"},
       {RaceOptions().budget(std::nan("")), "budget (nan)"},
       {RaceOptions().budget(infinity), "budget (inf)"},
-      {RaceOptions().budget(0.1), "too few for 5 candidates and 3 rungs"},
+      {RaceOptions().budget(0.1), "too few for 5 candidates and 2 rungs"},
       {RaceOptions().spacing(0), "spacing (0) must be positive"},
       {RaceOptions().spacing(1e-9), "too few"},
       {RaceOptions().decades_down(-1), "decades_down (-1)"},

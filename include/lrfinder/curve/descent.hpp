@@ -22,7 +22,7 @@ namespace lrfinder {
 /// things keep what comes after a divergence out of what came before: nothing right of the lowest
 /// smoothed loss is looked at, and a loss counts for at most four times the range of the losses up
 /// to the smallest one (twice would do); one that is not finite counts for just that. Every
-/// figure is unchanged, or scales, when the loss is scaled or shifted.
+/// figure is unchanged, or scales, when the loss is scaled or, but for relative_depth(), shifted.
 class Descent {
  public:
   /// Reads `history.raw_loss`. `reader` is who asks, for the messages.
@@ -62,6 +62,8 @@ class Descent {
   /// How far the smoothed loss falls, from its plateau (its median over the first half of the way
   /// to the lowest, in decades) to the lowest.
   double depth() const noexcept { return depth_; }
+  /// The depth as a share of the plateau: what is learnt of all that a loss above 0 can learn.
+  double relative_depth() const noexcept { return depth_ / std::fabs(plateau_); }
   /// The depth over the standard deviation of a single loss on the way down (the median, so that
   /// single outliers do not count).
   double signal_to_noise() const noexcept { return depth_ / noise_; }

@@ -26,7 +26,8 @@ struct RaceEntry {
   std::map<std::string, double> metrics{};
 };
 
-/// The winner of a race, with what each rate reached.
+/// The winner of a race, with what each rate reached. It may lie between two of them: there its
+/// loss is read off the line between theirs.
 struct RaceResult : Suggestion {
   /// One entry for each rate that was tried, by learning rate.
   std::vector<RaceEntry> table;
@@ -34,14 +35,20 @@ struct RaceResult : Suggestion {
   std::int64_t total_iter = 0;
 };
 
-/// Prints a line for each rate that was tried, with the winner marked.
+/// Prints a line for each rate that was tried, and for the winner where it lies between two of
+/// them; the winner is marked.
 inline std::ostream& operator<<(std::ostream& out, const RaceResult& result) {
   std::ostringstream lines;
   lines.precision(3);
+  double last_lr = 0;
   for (const auto& entry : result.table) {
+    if (last_lr < result.lr && result.lr < entry.lr) {
+      lines << "* lr " << result.lr << "  loss " << result.loss << ", between the two\n";
+    }
     lines << (entry.lr == result.lr ? "* lr " : "  lr ") << entry.lr << "  loss " << entry.loss
           << " after " << entry.num_iter << " iterations" << (entry.exploded ? ", exploded" : "")
           << '\n';
+    last_lr = entry.lr;
   }
   return out << lines.str();
 }

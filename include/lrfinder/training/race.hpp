@@ -10,6 +10,7 @@
 #include <optional>
 #include <sstream>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -24,15 +25,15 @@ namespace lrfinder::training {
 
 /// A race of constant learning rates by successive halving (Jamieson & Talwalkar 2016,
 /// arXiv:1502.07943): in each rung every rate that is left trains from the start, for longer than
-/// in the rung before, and the better half goes on.
+/// in the rung before, and as many go on as half of those that it began with: the best, which may
+/// be found further out.
 ///
 /// `run_heat(lr, num_iter)` trains from the start at a constant rate, for `num_iter` updates or up
 /// to the first loss that is not finite, and returns a RaceEntry.
 ///
-/// Every rung gets an equal share of the updates. That a survivor starts anew, and does not go on
-/// from where it was, costs about a third of them. But it needs no copy of the model for each rate,
-/// it needs no loader that can go on in the middle of an epoch, and each heat gives back all that
-/// it borrowed.
+/// That a survivor starts anew, and does not go on from where it was, costs the updates of the
+/// short rungs. But it needs no copy of the model for each rate, it needs no loader that can go on
+/// in the middle of an epoch, and each heat gives back all that it borrowed.
 template <class RunHeat>
 class Race {
  public:
@@ -44,11 +45,15 @@ class Race {
   RaceResult operator()() {
     std::vector<double> running = settings_.candidates;
     for (rungs_left_ = settings_.rungs; rungs_left_ > 0 && !running.empty(); --rungs_left_) {
-      const std::int64_t num_iter = length_for(running.size());
+      const Rung rung = next_rung(running.size());
       std::vector<RaceEntry> reached;
-      for (double lr : running) reached.push_back(heat(lr, num_iter));
-      while (const auto lr = beyond_edge(reached, num_iter)) reached.push_back(heat(*lr, num_iter));
-      running = better_half(std::move(reached));
+      for (double lr : running) reached.push_back(heat(lr, rung.num_iter));
+      while (reached.size() < rung.most_heats) {
+        const auto lr = beyond_edge(reached);
+        if (!lr) break;
+        reached.push_back(heat(*lr, rung.num_iter));
+      }
+      running = best_of(std::move(reached), (running.size() + 1) / 2);
       if (running.size() == 1) break;
     }
     return result();
@@ -57,10 +62,20 @@ class Race {
  private:
   using Updates = std::int64_t;
 
-  // All rungs but the last keep one heat in reserve, to look beyond an edge.
-  Updates length_for(std::size_t heats) const {
-    const auto reserve = rungs_left_ > 1 ? 1 : 0;
-    return left_ / rungs_left_ / (static_cast<Updates>(heats) + reserve);
+  struct Rung {
+    Updates num_iter;  // of each heat
+    std::size_t most_heats;
+  };
+
+  // All rungs but the last keep one heat in reserve, to look beyond an edge. For further ones they
+  // take up to half of what the later rungs would get.
+  Rung next_rung(std::size_t heats) const {
+    const auto left = static_cast<double>(left_);
+    const double own = share_of_next(rungs_left_) * left;
+    const double expected = static_cast<double>(heats) + (rungs_left_ > 1 ? 1 : 0);
+    const double num_iter = std::max(1.0, std::floor(own / expected));
+    const double most_heats = (own + (left - own) / 2) / num_iter;
+    return {static_cast<Updates>(num_iter), static_cast<std::size_t>(most_heats)};
   }
 
   RaceEntry heat(double lr, Updates num_iter) {
@@ -73,13 +88,9 @@ class Race {
     return entry;
   }
 
-  // The next rate outwards where the best of a rung is the highest or lowest of all tried, and the
-  // updates suffice for it and for later rungs that are no shorter.
-  std::optional<double> beyond_edge(const std::vector<RaceEntry>& reached, Updates num_iter) const {
+  // The next rate outwards, where the best of a rung is the highest or lowest of all tried.
+  std::optional<double> beyond_edge(const std::vector<RaceEntry>& reached) const {
     const double best = std::min_element(reached.begin(), reached.end(), better)->lr;
-    const Updates survivors = (static_cast<Updates>(reached.size()) + 2) / 2;
-    const Updates later = (rungs_left_ - 1) * survivors * num_iter;
-    if (left_ < num_iter + later) return std::nullopt;
     if (best == tried_.begin()->first) return best / settings_.factor;
     const double higher = best * settings_.factor;
     if (best == tried_.rbegin()->first && higher <= settings_.highest_lr) return higher;
@@ -93,9 +104,9 @@ class Race {
     return a.loss < b.loss;
   }
 
-  static std::vector<double> better_half(std::vector<RaceEntry> reached) {
+  static std::vector<double> best_of(std::vector<RaceEntry> reached, std::size_t count) {
     std::sort(reached.begin(), reached.end(), better);
-    reached.resize((reached.size() + 1) / 2);
+    reached.resize(count);
     std::vector<double> rates;
     for (const RaceEntry& entry : reached) {
       if (!entry.exploded) rates.push_back(entry.lr);
@@ -109,19 +120,18 @@ class Race {
     result.recipe = "race";
     result.total_iter = settings_.num_iter - left_;
     for (const auto& [lr, entry] : tried_) result.table.push_back(entry);
-    const RaceEntry& winner = lowest_as_good_as(best_of_longest(result.table), result.table);
-    if (winner.exploded || !(winner.loss < settings_.untrained_loss)) {
+    const RaceEntry& best = best_of_longest(result.table);
+    if (best.exploded || !(best.loss < settings_.untrained_loss)) {
       std::ostringstream message;
       message << "race: none of the rates from " << tried_.begin()->first << " to "
               << tried_.rbegin()->first << " lowers the loss from the " << settings_.untrained_loss
               << " before training; raise the budget, or set around()";
       throw NoSuggestion(message.str());
     }
-    result.lr = winner.lr;
-    result.loss = winner.loss;
-    const bool lowest = winner.lr == tried_.begin()->first;
+    std::tie(result.lr, result.loss) = as_low_as_tolerated(best, result.table);
+    const bool lowest = result.lr == tried_.begin()->first;
     const bool highest =
-        winner.lr == tried_.rbegin()->first && winner.lr * settings_.factor <= settings_.highest_lr;
+        best.lr == tried_.rbegin()->first && best.lr * settings_.factor <= settings_.highest_lr;
     if (lowest || highest) {
       result.caveat = std::string("the best rate is the ") + (lowest ? "lowest" : "highest") +
                       " of those tried: raise the budget, or set around()";
@@ -137,15 +147,19 @@ class Race {
         });
   }
 
-  // The lowest rate that did, in as many updates, all but the tolerated share of what the best did.
-  const RaceEntry& lowest_as_good_as(const RaceEntry& best,
-                                     const std::vector<RaceEntry>& table) const {
+  // The lowest rate down to the next below the best, and its loss, that lacks no more than the
+  // tolerated share of what the best gained. Between the two the loss is taken to lie on the line
+  // over log lr.
+  std::pair<double, double> as_low_as_tolerated(const RaceEntry& best,
+                                                const std::vector<RaceEntry>& table) const {
     const double enough = best.loss + settings_.tolerance * (settings_.untrained_loss - best.loss);
-    const auto as_good = [&](const RaceEntry& entry) {
-      return !entry.exploded && entry.num_iter == best.num_iter && entry.loss <= enough;
-    };
-    const auto found = std::find_if(table.begin(), table.end(), as_good);
-    return found != table.end() ? *found : best;
+    if (&best == table.data()) return {best.lr, best.loss};
+    const RaceEntry& next = *(&best - 1);
+    if (next.exploded || next.num_iter != best.num_iter) return {best.lr, best.loss};
+    if (next.loss <= enough) return {next.lr, next.loss};
+    const double share = (enough - best.loss) / (next.loss - best.loss);
+    if (share == 0) return {best.lr, best.loss};
+    return {best.lr * std::pow(next.lr / best.lr, share), enough};
   }
 
   const RaceSettings& settings_;

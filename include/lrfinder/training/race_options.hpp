@@ -9,7 +9,7 @@ namespace lrfinder {
 
 /// Options of a race, LRFinder::race().
 ///
-///     RaceOptions().budget(20).rungs(2)
+///     RaceOptions().budget(20)
 ///
 /// How each update is done (accumulation, clipping, where copies are kept, how many validation
 /// batches are looked at) is not asked again: it is as in the last range test. All options are
@@ -27,13 +27,16 @@ struct RaceOptions {
   /// How many decades the first candidates reach up, though never past divergence; not negative.
   /// Default: 1.
   TORCH_ARG(double, decades_up) = 1;
-  /// How often the worse half drops out, the last decision included; at least 1. Fewer rungs are
-  /// longer ones, with the same budget. Default: 3.
-  TORCH_ARG(std::int64_t, rungs) = 3;
-  /// A lower rate wins where it lacks no more than this share of what the best of the last rung
-  /// gained, in [0, 1). For a training much longer than the race 0.03 is a good value: there a rate
-  /// a little too low costs little, one a little too high may cost all. Default: 0.
-  TORCH_ARG(double, tolerance) = 0;
+  /// How often the worse half drops out, the last decision included; at least 1. Each rung takes
+  /// four times as many updates as the one before, so that the last has most of them; a single one
+  /// cannot look beyond its candidates. Default: 2.
+  TORCH_ARG(std::int64_t, rungs) = 2;
+  /// A lower rate than the best of the last rung, down to the next that was tried, wins where it
+  /// lacks no more than this share of what the best gained, in [0, 1). Between the two the loss is
+  /// taken to lie on the line over log lr, so the winner may lie between them. Training that is
+  /// longer than the race wants lower rates: a little too low costs little there, a little too high
+  /// may cost all. With 0 the best rate tried wins. Default: 0.01 (0.01 to 0.02 do).
+  TORCH_ARG(double, tolerance) = 0.01;
   /// Whether a line on stderr shows how far the race is. Default: false.
   TORCH_ARG(bool, progress) = false;
 };

@@ -77,6 +77,14 @@ inline void check_race(const RaceOptions& options) {
   if (options.around()) positive("around", *options.around());
 }
 
+/// The share of the updates left that goes to the next rung, with that one and others to come.
+///
+/// Each rung takes four times as many updates as the one before (3 to 6 do): the first only has to
+/// find the decade, and what the last decides on should be as long as can be.
+inline double share_of_next(std::int64_t rungs_left) {
+  return 3 / (std::pow(4.0, static_cast<double>(rungs_left)) - 1);
+}
+
 /// Resolves the options of a race, together with the history that it stands on.
 ///
 /// Throws InvalidOption for the first thing that makes no sense.
@@ -99,8 +107,9 @@ inline RaceSettings plan_race(const RaceOptions& options, const History& history
   // A little more than the quotient, which may have been rounded down.
   const double down = std::floor(options.decades_down() / options.spacing() * (1 + 1e-9));
   const double up = std::floor(options.decades_up() / options.spacing() * (1 + 1e-9));
-  if (static_cast<double>(settings.num_iter) <
-      2 * (down + up + 2) * static_cast<double>(settings.rungs)) {
+  const double shortest_heat =
+      share_of_next(settings.rungs) * static_cast<double>(settings.num_iter) / (down + up + 2);
+  if (!(shortest_heat >= 2)) {
     std::ostringstream message;
     message << "RaceOptions: budget (" << options.budget() << ") gives " << settings.num_iter
             << " updates, too few for " << down + up + 1 << " candidates and " << settings.rungs
