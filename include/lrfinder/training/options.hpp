@@ -121,7 +121,8 @@ struct RangeTestOptions {
   TORCH_ARG(bool, progress) = false;
   /// Where the copies that give everything back are kept. Default: Snapshot::device.
   TORCH_ARG(Snapshot, snapshot) = Snapshot::device;
-  /// Folder of the temporary file for Snapshot::disk. Default: the system's.
+  /// Folder of the temporary file for Snapshot::disk, on a disk: a folder in memory (tmpfs), as /tmp
+  /// may be, saves none. Default: the system's.
   TORCH_ARG(std::string, snapshot_dir) = "";
   /// Called after each iteration with its figures; returning false stops the test. Default: none.
   TORCH_ARG(IterationCallback, on_iteration) = {};
