@@ -101,8 +101,11 @@ build() {
   local targets=$1 build_dir=$root/build configuration=()
   shift
   if [ ! -e "$build_dir/CMakeCache.txt" ]; then
-    # -O1: compiling takes longer than running, and what runs long is inside LibTorch.
-    configuration=(-G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE=-O1)
+    # -O1, unless CXXFLAGS knows better: compiling takes longer than running, and what runs long is
+    # inside LibTorch.
+    local optimise=-O1
+    [[ ${CXXFLAGS:-} != *-O* ]] || optimise=
+    configuration=(-G Ninja -DCMAKE_BUILD_TYPE=Release "-DCMAKE_CXX_FLAGS_RELEASE=$optimise")
   fi
   cmake -S "$root" -B "$build_dir" "${configuration[@]}" "$@"
   # shellcheck disable=SC2086 # several targets are several words

@@ -168,7 +168,7 @@ TEST_CASE("every parameter group goes from its own start to its own end") {
                       std::make_unique<SGDOptions>(1e-3));
   groups.emplace_back(std::vector<torch::Tensor>{parameters[1]},
                       std::make_unique<SGDOptions>(1e-5));
-  torch::optim::SGD optimizer(groups, SGDOptions(1));
+  torch::optim::SGD optimizer(groups, SGDOptions(1e-3));
   LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
   const auto batches = class_batches(3, 5, 4, 3);
 
@@ -209,7 +209,7 @@ TEST_CASE("apply_suggestion keeps the ratio between the groups") {
                       std::make_unique<SGDOptions>(1e-4));
   groups.emplace_back(std::vector<torch::Tensor>{parameters[4]},
                       std::make_unique<SGDOptions>(1e-5));
-  torch::optim::SGD optimizer(groups, SGDOptions(1));
+  torch::optim::SGD optimizer(groups, SGDOptions(1e-3));
   LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
   finder.range_test(class_batches(3, 5, 4, 3), RangeTestOptions().end_lr(1));
   const auto at_iteration_60 = [](const History& history) {

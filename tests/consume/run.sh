@@ -36,11 +36,22 @@ expect_message_without_torch() { # expect_message_without_torch COMMAND...
   done
 }
 
+# A package of another version, or without the component, is not taken.
+expect_not_found() { # expect_not_found NAME [CMake options]
+  local build=$work/not-found-$1
+  shift
+  if cmake -S "$here" -B "$build" -DVIA=find_package -DCMAKE_PREFIX_PATH="$work/prefix" "$@" >"$work/log" 2>&1; then
+    echo "found, but should not be: $*" >&2
+    exit 1
+  fi
+  grep -q lrfinder "$work/log" || { cat "$work/log"; exit 1; }
+}
+
 # Installed without LibTorch, and moved: neither matters to the package.
 quietly cmake -S "$source" -B "$work/lrfinder" -DLRFINDER_TRAINING=OFF -DLRFINDER_BUILD_TESTS=OFF
 quietly cmake --install "$work/lrfinder" --prefix "$work/first"
 mv "$work/first" "$work/prefix"
-if grep -rn -e "$source" -e "$work" "$work/prefix"; then
+if grep -rnE "(^|[^[:alnum:]_./}-])($source|$work)/" "$work/prefix"; then
   echo "the installed package names paths of this machine" >&2
   exit 1
 fi
@@ -51,6 +62,10 @@ for component in "$@"; do
   consume "$component" FetchContent
   consume "$component" find_package -DCMAKE_PREFIX_PATH="$work/prefix"
 done
+
+expect_not_found newer -DCOMPONENT=curve -DVERSION=0.99
+expect_not_found component -DCOMPONENT=nonsense
+echo "another version, or a component that there is not: not found"
 
 expect_message_without_torch cmake -S "$source" -B "$work/no-torch"
 expect_message_without_torch cmake -S "$here" -B "$work/no-torch-package" -DVIA=find_package \

@@ -61,8 +61,9 @@ TEST_CASE("the types of a finder can be written out") {
       model, optimizer, torch::nn::CrossEntropyLoss());
   CHECK(holder.range_test(class_batches(3, 5, 4, 3)).size() == 100);
   torch::optim::Optimizer& base = optimizer;
+  torch::nn::CrossEntropyLossImpl criterion;
   LRFinder<NetImpl, torch::optim::Optimizer, torch::nn::CrossEntropyLossImpl> reference(
-      *model, base, *torch::nn::CrossEntropyLoss());
+      *model, base, criterion);
   CHECK(reference.range_test(class_batches(3, 5, 4, 3)).size() == 100);
 }
 

@@ -20,7 +20,8 @@ SGD sgd(const std::vector<double>& rates) {
     groups.emplace_back(std::vector<torch::Tensor>{torch::ones({1}, torch::requires_grad())},
                         std::make_unique<SGDOptions>(rate));
   }
-  return SGD(groups, SGDOptions(1));
+  // Since some LibTorch after 2.6 a group whose rate is the class default takes the optimizer's.
+  return SGD(groups, SGDOptions(1e-3));
 }
 
 }  // namespace

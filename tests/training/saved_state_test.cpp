@@ -132,7 +132,29 @@ struct OwnOptimizer : UnsavableOptimizer {
   void save(torch::serialize::OutputArchive& archive) const override {
     archive.write("steps", steps);
   }
-  void load(torch::serialize::InputArchive& archive) override { archive.read("steps", steps); }
+  void load(torch::serialize::InputArchive& archive) override {
+    if (refuses_to_load) throw std::runtime_error("not today");
+    archive.read("steps", steps);
+  }
+  bool refuses_to_load = false;
+};
+
+// A user's optimizer that adds a member to one of LibTorch's.
+struct CountingSGD : SGD {
+  using SGD::SGD;
+  Tensor step(LossClosure closure = nullptr) override {
+    steps += 1;
+    return SGD::step(std::move(closure));
+  }
+  void save(torch::serialize::OutputArchive& archive) const override {
+    SGD::save(archive);
+    archive.write("steps", steps);
+  }
+  void load(torch::serialize::InputArchive& archive) override {
+    SGD::load(archive);
+    archive.read("steps", steps);
+  }
+  Tensor steps = torch::zeros({1});
 };
 
 }  // namespace
@@ -192,7 +214,8 @@ TEST_CASE("a user's optimizer is given back through LibTorch's serialization") {
   const auto value = velocity.clone();
 
   LRFinder finder(model, optimizer, cross_entropy);
-  finder.range_test(batches, RangeTestOptions().num_iter(6).restore(false));
+  const auto snapshot = GENERATE(Snapshot::device, Snapshot::host, Snapshot::disk);
+  finder.range_test(batches, RangeTestOptions().num_iter(6).restore(false).snapshot(snapshot));
   CHECK(optimizer.steps.item<float>() == 10);
   CHECK_FALSE(same_bits(optimizer.state_of(model->parameters()[0]).velocity, value));
   finder.reset();
@@ -201,6 +224,46 @@ TEST_CASE("a user's optimizer is given back through LibTorch's serialization") {
   CHECK(optimizer.steps.item<float>() == 4);
   CHECK(optimizer.state_of(model->parameters()[0]).velocity.is_same(velocity));
   CHECK(same_bits(velocity, value));
+}
+
+TEST_CASE("a user's optimizer derived from one of LibTorch's is given back, its members too") {
+  torch::manual_seed(5);
+  auto model = small_classifier();
+  CountingSGD optimizer(model->parameters(), SGDOptions(1e-3).momentum(0.9));
+  const auto batches = class_batches(4, 6, 4, 3);
+  const bool fine_tuning = GENERATE(false, true);
+  const auto snapshot = GENERATE(Snapshot::device, Snapshot::disk);
+  if (fine_tuning) train(model, optimizer, batches);
+  const Everything before(*model, optimizer);
+  LRFinder finder(model, optimizer, cross_entropy);
+  finder.range_test(batches, RangeTestOptions().num_iter(6).snapshot(snapshot));
+  CHECK(before.differences(Everything(*model, optimizer)) == "");
+  CHECK(optimizer.steps.item<float>() == (fine_tuning ? 4 : 0));
+}
+
+TEST_CASE("a user's optimizer that cannot be loaded is said to be lost; all else is given back") {
+  torch::manual_seed(5);
+  auto model = small_classifier();
+  OwnOptimizer optimizer(model->parameters(), 1e-3);
+  const auto batches = class_batches(4, 6, 4, 3);
+  train(model, optimizer, batches);
+  const auto parameters = model->parameters()[0].detach().clone();
+  const auto velocity = optimizer.state_of(model->parameters()[0]).velocity.clone();
+  optimizer.refuses_to_load = true;
+  LRFinder finder(model, optimizer, [](const Tensor& output, const Tensor& target) {
+    if (torch::GradMode::is_enabled()) throw std::out_of_range("mine");
+    return cross_entropy(output, target);
+  });
+  try {
+    finder.range_test(batches);
+    FAIL("nothing was thrown");
+  } catch (const lrfinder::SnapshotError& error) {
+    CHECK_THAT(error.what(), contains("not today") && contains("the optimizer's own members"));
+    CHECK_THAT(error.what(), contains("ended by this exception: mine"));
+    CHECK_THROWS_AS(std::rethrow_if_nested(error), std::out_of_range);
+  }
+  CHECK(same_bits(model->parameters()[0], parameters));
+  CHECK(same_bits(optimizer.state_of(model->parameters()[0]).velocity, velocity));
 }
 
 TEST_CASE("a user's optimizer that cannot be saved is refused before anything runs") {

@@ -46,6 +46,12 @@ class FileSizeLimit {
   rlimit before_{};
 };
 
+// Derived, and so a user's: what it keeps outside of its state goes through LibTorch's
+// serialization.
+struct Derived : torch::optim::SGD {
+  using SGD::SGD;
+};
+
 struct Trained {
   Trained() {
     torch::manual_seed(4);
@@ -87,6 +93,30 @@ TEST_CASE("a snapshot on disk is one private file that goes with the test") {
   CHECK(files == 1);
   CHECK(folder.files().empty());
   CHECK(before.differences(Everything(*trained.model, *trained.optimizer)) == "");
+}
+
+TEST_CASE("a storage that several tensors share is saved once") {
+  struct TiedImpl : torch::nn::Module {
+    TiedImpl() {
+      weight = register_parameter("weight", torch::ones({3, 4}));
+      register_parameter("tied", weight);
+      register_buffer("view", weight.detach().narrow(0, 0, 1));
+    }
+    torch::Tensor forward(const torch::Tensor& input) { return torch::matmul(input, weight.t()); }
+    torch::Tensor weight;
+  };
+  const TemporaryFolder folder;
+  const auto model = std::make_shared<TiedImpl>();
+  torch::optim::SGD optimizer({model->weight}, 1e-3);
+  LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+  finder.range_test(class_batches(3, 5, 4, 3),
+                    RangeTestOptions()
+                        .num_iter(2)
+                        .snapshot(Snapshot::disk)
+                        .snapshot_dir(folder.path)
+                        .on_iteration([&](const lrfinder::Iteration&) {
+                          CHECK(fs::file_size(folder.files().at(0)) == 12 * sizeof(float));
+                        }));
 }
 
 TEST_CASE("a snapshot file goes with a test that fails") {
@@ -146,6 +176,31 @@ TEST_CASE("a snapshot file that is cut short is reported") {
                     contains("was cut short"));
 }
 
+TEST_CASE("of a file that is cut short all is named that could not be given back") {
+  const TemporaryFolder folder;
+  torch::manual_seed(4);
+  auto model = small_classifier();
+  Derived optimizer(model->parameters(), torch::optim::SGDOptions(1e-3).momentum(0.9));
+  LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+  const auto first = model->parameters()[0].detach().clone();
+  try {
+    finder.range_test(class_batches(3, 5, 4, 3), RangeTestOptions()
+                                                     .num_iter(2)
+                                                     .snapshot(Snapshot::disk)
+                                                     .snapshot_dir(folder.path)
+                                                     .on_iteration([&](const lrfinder::Iteration&) {
+                                                       fs::resize_file(folder.files().at(0),
+                                                                       8 * 4 * sizeof(float) + 1);
+                                                     }));
+    FAIL("nothing was thrown");
+  } catch (const SnapshotError& error) {
+    CHECK_THAT(error.what(), contains("was cut short; this could not be given back"));
+    CHECK_THAT(error.what(), contains("the optimizer's own members") && contains("float[8]"));
+    CHECK_THAT(error.what(), !contains("float[8, 4]"));
+  }
+  CHECK(same_bits(model->parameters()[0], first));
+}
+
 TEST_CASE("a folder that cannot be written, and a full disk, are reported before anything runs") {
   Trained trained;
   int calls = 0;
@@ -163,4 +218,67 @@ TEST_CASE("a folder that cannot be written, and a full disk, are reported before
     CHECK_THROWS_WITH(finder.range_test(batches, options), contains("Snapshot::host"));
   }
   CHECK(calls == 0);
+}
+
+TEST_CASE("a full disk is reported for a user's optimizer too, which is left as it was") {
+  torch::manual_seed(4);
+  auto model = small_classifier();
+  Derived optimizer(model->parameters(), torch::optim::SGDOptions(1e-3).momentum(0.9));
+  const auto batches = class_batches(3, 5, 4, 3);
+  LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+  const auto options = RangeTestOptions().num_iter(3).snapshot(Snapshot::disk);
+  const Everything before(*model, optimizer);
+  const auto bytes = GENERATE(range(500, 3000, 125));
+  const FileSizeLimit full_disk(static_cast<rlim_t>(bytes));
+  CHECK_THROWS_WITH(finder.range_test(batches, options), contains("cannot write"));
+  CHECK(before.differences(Everything(*model, optimizer)) == "");
+}
+
+TEST_CASE("a copy on disk that is larger than a piece comes back, and only when it is whole") {
+  const TemporaryFolder folder;
+  lrfinder::training::FileStore store(folder.path);
+  torch::manual_seed(1);
+  // Two pieces and a bit, whose size is no multiple of a word.
+  const auto values = torch::randint(256, {(std::int64_t{32} << 20) + 13}, torch::kByte);
+  const auto empty = torch::empty({0}, torch::kByte);
+  CHECK(store.save(empty) == 0);
+  CHECK(store.save(values) == 1);
+  CHECK(store.save(values.narrow(0, 0, 5)) == 2);
+  auto target = torch::zeros_like(values);
+  store.load(1, target);
+  CHECK(same_bits(target, values));
+  store.load(0, empty);
+
+  {
+    std::fstream file(folder.files().at(0), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(std::int64_t{20} << 20);
+    file.put(static_cast<char>(values[std::int64_t{20} << 20].item<int>() ^ 0x80));
+  }
+  target.zero_();
+  CHECK_THROWS_WITH(store.load(1, target), contains("was changed"));
+  CHECK(target.count_nonzero().item<int>() == 0);
+  auto few = torch::zeros({5}, torch::kByte);
+  store.load(2, few);
+  CHECK(same_bits(few, values.narrow(0, 0, 5)));
+}
+
+TEST_CASE("a checksum does not depend on how bytes are cut, and tells small changes") {
+  using lrfinder::training::Checksum;
+  std::string bytes;
+  for (int i = 0; i < 50; ++i) bytes += static_cast<char>(i * 37);
+  const auto sum = [](const std::string& first, const std::string& second = "") {
+    Checksum checksum;
+    checksum.add(first.data(), first.size());
+    checksum.add(second.data(), second.size());
+    return checksum.value();
+  };
+  for (std::size_t cut = 0; cut <= bytes.size(); ++cut) {
+    CHECK(sum(bytes.substr(0, cut), bytes.substr(cut)) == sum(bytes));
+    if (cut < bytes.size()) CHECK(sum(bytes.substr(0, cut)) != sum(bytes));
+  }
+  // Signs of two numbers: the highest bits of two words.
+  std::string negated = bytes;
+  for (const std::size_t last_byte : {7, 15}) negated[last_byte] ^= static_cast<char>(0x80);
+  CHECK(sum(negated) != sum(bytes));
+  CHECK(sum(bytes + std::string(1, '\0')) != sum(bytes));
 }

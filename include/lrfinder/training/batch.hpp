@@ -123,7 +123,7 @@ template <class T, class Map>
 T with_leaves(const T& value, const Map& map) {
   const auto mapped = [&](const auto& element) { return with_leaves(element, map); };
   if constexpr (std::is_same_v<T, torch::Tensor> || traits::has_to_device<T>::value ||
-                traits::has_to<T>::value) {
+                traits::has_to<T>::value) {  // NOLINT(bugprone-branch-clone): says what is a leaf
     return map(value);
   } else if constexpr (traits::has_data_and_target<T>::value) {
     T copy = value;

@@ -43,7 +43,7 @@ inline void clip_to_norm(const std::vector<torch::Tensor>& parameters, const tor
   const torch::NoGradGuard without_gradients;
   const torch::Tensor factor = (max_norm / (norm + 1e-6)).clamp_max(1);
   for (const auto& parameter : parameters) {
-    torch::Tensor gradient = parameter.grad();
+    const torch::Tensor& gradient = parameter.grad();
     gradient.mul_(factor.to(gradient.device()));
   }
 }
@@ -55,7 +55,7 @@ inline torch::Tensor clip_gradients(const torch::optim::Optimizer& optimizer,
   const bool clips = options.clip_grad_norm() || options.clip_grad_value();
   if (!clips && !options.record_grad_norm()) return {};
   const std::vector<torch::Tensor> parameters = parameters_with_gradient(optimizer);
-  const torch::Tensor norm = gradient_norm(parameters);
+  torch::Tensor norm = gradient_norm(parameters);
   if (options.clip_grad_norm()) clip_to_norm(parameters, norm, *options.clip_grad_norm());
   if (options.clip_grad_value()) {
     torch::nn::utils::clip_grad_value_(parameters, *options.clip_grad_value());

@@ -1,9 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <typeinfo>
 #include <utility>
@@ -12,9 +12,12 @@
 #include <torch/torch.h>
 
 #include <lrfinder/curve/error.hpp>
+#include <lrfinder/training/archive.hpp>
 #include <lrfinder/training/compatibility.hpp>
+#include <lrfinder/training/lost.hpp>
 #include <lrfinder/training/placement.hpp>
 #include <lrfinder/training/saved_tensors.hpp>
+#include <lrfinder/training/snapshot_store.hpp>
 
 /// @file
 /// What an optimizer remembers: the state of each parameter and the options of each group.
@@ -70,29 +73,6 @@ bool each_state_tensor(torch::optim::OptimizerParamState& state, Visit&& visit) 
   return true;
 }
 
-/// Writes an object (an optimizer, its options, its state) by LibTorch's serialization.
-template <class Write>
-std::string archived(Write&& write) {
-  torch::serialize::OutputArchive archive;
-  write(archive);
-  std::ostringstream bytes;
-  archive.save_to(bytes);
-  return bytes.str();
-}
-
-/// Reads back what archived() wrote; tensors go to `device` or, without one, where they were.
-template <class Read>
-void unarchive(const std::string& bytes, std::optional<torch::Device> device, Read&& read) {
-  torch::serialize::InputArchive archive;
-  std::istringstream stream(bytes);
-  if (device) {
-    archive.load_from(stream, *device);
-  } else {
-    archive.load_from(stream);
-  }
-  read(archive);
-}
-
 /// The state and the options of an optimizer as they were.
 ///
 /// The optimizer's own state objects are set aside, and clones work in their place during the test.
@@ -101,12 +81,13 @@ void unarchive(const std::string& bytes, std::optional<torch::Device> device, Re
 /// serialization, which gives them their values but in new storages.
 class SavedOptimizer {
  public:
-  /// Saves the optimizer, and its tensors into `tensors`. Changes nothing yet.
+  /// Saves the optimizer into `store`, and its tensors into `tensors`; both outlive this. Changes
+  /// nothing yet.
   ///
   /// Throws SnapshotError when a user's optimizer, options or state lack what cloning needs.
-  SavedOptimizer(torch::optim::Optimizer& optimizer, SavedTensors& tensors,
+  SavedOptimizer(torch::optim::Optimizer& optimizer, SavedTensors& tensors, SnapshotStore& store,
                  const Placement& placement)
-      : optimizer_(&optimizer), placement_(placement) {
+      : optimizer_(&optimizer), store_(&store), placement_(placement) {
     try {
       for (const auto& group : optimizer.param_groups()) {
         for (const auto& parameter : group.params()) tensors.save(parameter);
@@ -115,12 +96,7 @@ class SavedOptimizer {
       for (const auto& [parameter, state] : optimizer.state()) {
         other_state_[parameter] = clone(*state, tensors);
       }
-      if (!is_libtorchs(optimizer)) {
-        archive_ = archived([&](auto& archive) { optimizer.save(archive); });
-        unarchive(archive_, {}, [](auto& archive) {
-          TORCH_CHECK(!archive.keys().empty(), "save() wrote nothing");
-        });
-      }
+      if (!is_libtorchs(optimizer)) save_rest();
     } catch (const c10::Error& error) {
       throw SnapshotError(
           std::string("range_test: the optimizer cannot be saved, and so could not be given back. "
@@ -136,18 +112,23 @@ class SavedOptimizer {
   /// Sets the optimizer's own state objects aside; the clones take their place.
   void set_state_aside() { std::swap(other_state_, optimizer_->state()); }
 
-  /// Makes the optimizer what it was. The tensors are restored by the SavedTensors.
-  void restore() {
-    if (!archive_.empty()) {
-      unarchive(archive_, {}, [&](auto& archive) { optimizer_->load(archive); });
+  /// Makes the optimizer what it was, but for what is noted in `lost`. The tensors are restored by
+  /// the SavedTensors.
+  void restore(Lost& lost) {
+    if (rest_) {
+      lost.unless("the optimizer's own members", [&] {
+        load_archive(*store_, *rest_, {}, [&](auto& archive) { optimizer_->load(archive); });
+      });
     }
     optimizer_->state() = std::move(other_state_);
-    for (auto& [state, bytes] : archived_states_) {
-      unarchive(bytes, {}, [state = state](auto& archive) { state->serialize(archive); });
+    for (auto& [state, copy] : archived_states_) {
+      lost.unless("a state of the optimizer", [&, state = state, copy = copy] {
+        load_archive(*store_, copy, {}, [&](auto& archive) { state->serialize(archive); });
+      });
     }
     auto& groups = optimizer_->param_groups();
     for (std::size_t i = 0; i < restore_options_.size() && i < groups.size(); ++i) {
-      restore_options_[i](groups[i].options());
+      lost.unless("options of the optimizer", [&] { restore_options_[i](groups[i].options()); });
     }
   }
 
@@ -162,10 +143,9 @@ class SavedOptimizer {
         save_options_as<AdagradOptions>(options) || save_options_as<LBFGSOptions>(options)) {
       return;
     }
-    restore_options_.emplace_back(
-        [bytes = archived([&](auto& archive) { options.serialize(archive); })](Options& target) {
-          unarchive(bytes, {}, [&](auto& archive) { target.serialize(archive); });
-        });
+    restore_options_.emplace_back([store = store_, copy = save(options)](Options& target) {
+      load_archive(*store, copy, {}, [&](auto& archive) { target.serialize(archive); });
+    });
   }
 
   template <class Known>
@@ -188,19 +168,53 @@ class SavedOptimizer {
       }
     });
     if (!is_known) {
-      std::string bytes = archived([&](auto& archive) { state.serialize(archive); });
+      archived_states_.emplace_back(&state, save(state));
       if (placement_.moves) {
-        unarchive(bytes, placement_.device, [&](auto& archive) { copy->serialize(archive); });
+        load_archive(*store_, archived_states_.back().second, placement_.device,
+                     [&](auto& archive) { copy->serialize(archive); });
       }
-      archived_states_.emplace_back(&state, std::move(bytes));
     }
     return copy;
   }
 
+  template <class Serializable>
+  std::size_t save(const Serializable& object) {
+    torch::serialize::OutputArchive archive;
+    object.serialize(archive);
+    return save_archive(*store_, archive);
+  }
+
+  // What a user's optimizer keeps outside of its state. save() writes the state too, as a rule. One
+  // of LibTorch's kinds is saved already, and created when first used: save() can do without it.
+  void save_rest() {
+    torch::serialize::OutputArchive archive;
+    {
+      OptimizerState none;
+      std::optional<Swapped> without_state;
+      if (archived_states_.empty()) without_state.emplace(none, optimizer_->state());
+      optimizer_->save(archive);
+    }
+    rest_ = save_archive(*store_, archive);
+    load_archive(*store_, *rest_, {}, [](auto& written) {
+      TORCH_CHECK(!written.keys().empty(), "save() wrote nothing");
+    });
+  }
+
+  // Swaps two states for as long as it lives.
+  struct Swapped {
+    Swapped(OptimizerState& one, OptimizerState& other) : a(one), b(other) { std::swap(a, b); }
+    ~Swapped() { std::swap(a, b); }
+    Swapped(const Swapped&) = delete;
+    Swapped& operator=(const Swapped&) = delete;
+    OptimizerState& a;
+    OptimizerState& b;
+  };
+
   torch::optim::Optimizer* optimizer_;
+  SnapshotStore* store_;
   Placement placement_;
-  std::string archive_;  // of a user's optimizer, for what it keeps outside state()
-  std::vector<std::pair<torch::optim::OptimizerParamState*, std::string>> archived_states_;
+  std::optional<std::size_t> rest_;
+  std::vector<std::pair<torch::optim::OptimizerParamState*, std::size_t>> archived_states_;
   OptimizerState other_state_;  // the clones; during the test the optimizer's own
   std::vector<std::function<void(Options&)>> restore_options_;
 };

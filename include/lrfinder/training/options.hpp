@@ -123,7 +123,8 @@ struct RangeTestOptions {
   TORCH_ARG(bool, progress) = false;
   /// Where the copies that give everything back are kept. Default: Snapshot::device.
   TORCH_ARG(Snapshot, snapshot) = Snapshot::device;
-  /// Folder of the temporary file for Snapshot::disk. Default: the system's.
+  /// Folder of the temporary file for Snapshot::disk, on a disk: a folder in memory (tmpfs), as /tmp
+  /// may be, saves none. Default: the system's.
   TORCH_ARG(std::string, snapshot_dir) = "";
   /// The processes that train this model together, each on its share of the data: the test runs on
   /// all of them at once, as their training does. `distributed()` in `<lrfinder/distributed.hpp>`

@@ -1,18 +1,22 @@
 #pragma once
 
 #include <exception>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include <torch/torch.h>
 
 #include <lrfinder/curve/error.hpp>
+#include <lrfinder/training/file_store.hpp>
+#include <lrfinder/training/lost.hpp>
 #include <lrfinder/training/model.hpp>
 #include <lrfinder/training/optimizer_state.hpp>
 #include <lrfinder/training/options.hpp>
 #include <lrfinder/training/placement.hpp>
 #include <lrfinder/training/random_state.hpp>
 #include <lrfinder/training/saved_tensors.hpp>
+#include <lrfinder/training/snapshot_store.hpp>
 #include <lrfinder/training/training_mode.hpp>
 
 namespace lrfinder::training {
@@ -31,9 +35,10 @@ class SavedState {
   /// Saves what is borrowed. When it throws, nothing has changed.
   SavedState(const Borrowed& borrowed, const Placement& placement, const RangeTestOptions& options)
       : random_(placement.device),
-        tensors_(make_store(options), treatment_of_gradients(options), placement) {
+        store_(make_store(options)),
+        tensors_(*store_, treatment_of_gradients(options), placement) {
     for (torch::optim::Optimizer* optimizer : borrowed.optimizers) {
-      optimizers_.emplace_back(*optimizer, tensors_, placement);
+      optimizers_.emplace_back(*optimizer, tensors_, *store_, placement);
     }
     for (const ModuleHandle& module : borrowed.modules) {
       module.each_parameter([&](const torch::Tensor& parameter) { tensors_.save(parameter); });
@@ -49,12 +54,18 @@ class SavedState {
   TrainingMode& model_mode() { return modes_.front(); }
 
   /// Gives everything back. To be called once. Throws SnapshotError, after all that can be given
-  /// back has been, when a copy was damaged.
+  /// back has been, when a copy was damaged or a user's optimizer could not be loaded.
   void restore() {
-    for (SavedOptimizer& optimizer : optimizers_) optimizer.restore();
+    Lost lost;
+    for (SavedOptimizer& optimizer : optimizers_) optimizer.restore(lost);
     for (TrainingMode& mode : modes_) mode.restore();
     random_.restore();
-    tensors_.restore();
+    tensors_.restore(lost);
+    if (lost.description().empty()) return;
+    const std::string kept = store_->keep();
+    throw SnapshotError("range_test: " + lost.description() +
+                        ". That stays as the test left it, all else is as it was" +
+                        (kept.empty() ? "" : "; the snapshot file " + kept + " has been kept"));
   }
 
  private:
@@ -63,7 +74,16 @@ class SavedState {
     return options.snapshot() == Snapshot::device ? Gradients::set_aside : Gradients::copied;
   }
 
+  // The store that the options ask for.
+  static std::unique_ptr<SnapshotStore> make_store(const RangeTestOptions& options) {
+    if (options.snapshot() == Snapshot::disk) {
+      return std::make_unique<FileStore>(options.snapshot_dir());
+    }
+    return std::make_unique<MemoryStore>(/*on_host=*/options.snapshot() == Snapshot::host);
+  }
+
   RandomState random_;
+  std::unique_ptr<SnapshotStore> store_;
   SavedTensors tensors_;
   std::vector<SavedOptimizer> optimizers_;
   std::vector<TrainingMode> modes_;

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <sstream>
 #include <string>
 #include <unordered_set>
@@ -11,7 +10,7 @@
 
 #include <torch/torch.h>
 
-#include <lrfinder/curve/error.hpp>
+#include <lrfinder/training/lost.hpp>
 #include <lrfinder/training/placement.hpp>
 #include <lrfinder/training/snapshot_store.hpp>
 
@@ -30,10 +29,10 @@ enum class Gradients {
 /// weights, views), so that every dtype and layout comes back bit for bit.
 class SavedTensors {
  public:
-  /// The storages of tensors that are about to move are left alone by the test and not copied.
-  SavedTensors(std::unique_ptr<SnapshotStore> store, Gradients gradients,
-               const Placement& placement)
-      : store_(std::move(store)), gradients_(gradients), placement_(placement) {}
+  /// The storages of tensors that are about to move are left alone by the test and not copied. The
+  /// store outlives this.
+  SavedTensors(SnapshotStore& store, Gradients gradients, const Placement& placement)
+      : store_(store), gradients_(gradients), placement_(placement) {}
 
   /// Saves one tensor; a tensor that was saved before is left alone.
   void save(const torch::Tensor& tensor) {
@@ -58,19 +57,12 @@ class SavedTensors {
     }
   }
 
-  /// Makes all saved tensors what they were.
-  ///
-  /// Throws SnapshotError, after all that can be given back has been, when copies were damaged.
-  void restore() {
+  /// Makes all saved tensors what they were. Those whose copy is damaged keep the values that they
+  /// have, and are noted in `lost`.
+  void restore(Lost& lost) {
     const torch::NoGradGuard without_gradients;
-    std::ostringstream lost;
     for (const Storage& storage : storages_) {
-      try {
-        store_->load(storage.copy, storage.bytes);
-      } catch (const SnapshotError& error) {
-        if (lost.tellp() == 0) lost << error.what() << "; these tensors could not be given back:";
-        lost << ' ' << storage.description;
-      }
+      lost.unless(storage.description, [&] { store_.load(storage.copy, storage.bytes); });
     }
     for (const Saved& saved : tensors_) {
       const torch::Tensor& tensor = saved.tensor;
@@ -82,12 +74,6 @@ class SavedTensors {
         }
         if (saved.gradient.defined()) tensor.mutable_grad() = saved.gradient;
       }
-    }
-    if (lost.tellp() != 0) {
-      store_->keep();
-      throw SnapshotError("range_test: " + lost.str() +
-                          ". They stay as the test left them, all else is as it was; the file has "
-                          "been kept");
     }
   }
 
@@ -117,7 +103,7 @@ class SavedTensors {
     bytes.set_(storage, 0, {size}, {1});
     std::ostringstream description;
     description << tensor.dtype() << tensor.sizes();
-    storages_.push_back({bytes, store_->save(bytes), description.str()});
+    storages_.push_back({bytes, store_.save(bytes), description.str()});
     return true;
   }
 
@@ -132,7 +118,7 @@ class SavedTensors {
            a.strides() == b.strides() && a.dtype() == b.dtype();
   }
 
-  std::unique_ptr<SnapshotStore> store_;
+  SnapshotStore& store_;
   Gradients gradients_;
   Placement placement_;
   std::vector<Saved> tensors_;
