@@ -66,7 +66,7 @@ for suite in "$@"; do
   accept_old_mirror "$directory"
   copy_source "$directory/lrfinder"
   echo "Testing on $suite"
-  # -O0 takes two thirds of the time of -O1; what runs long is inside LibTorch.
+  # -O0: most of the time goes into compiling; what runs long is inside LibTorch.
   chroot "$directory" /usr/bin/env CXXFLAGS=-O0 LRFINDER_WARNINGS_AS_ERRORS=ON /lrfinder/tests/run.sh
   unmount
 done

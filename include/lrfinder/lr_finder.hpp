@@ -142,7 +142,7 @@ class LRFinder {
         train_batches.start();
         training::Step step(objective, setup_.optimizer(), train_batches, options, team,
                             /*with_metrics=*/false);
-        ValidationCache<ValLoader> cache(options.cache_validation(), objective.device());
+        ValidationCache<ValLoader> cache(training::most_cached_bytes(options, objective.device()));
         training::Validation validation(objective, val_loader, cache, mode, options, team);
         return run(step, [&] {
           training::DeviceMeasurement measured = validation();
@@ -207,7 +207,7 @@ class LRFinder {
         train_batches.start();
         training::Step step(objective, setup_.optimizer(), train_batches, options_, team,
                             /*with_metrics=*/false);
-        if (!cache) cache.emplace(options_.cache_validation(), objective.device());
+        if (!cache) cache.emplace(training::most_cached_bytes(options_, objective.device()));
         training::Validation validation(objective, val_loader, *cache, mode, options_, team);
         const Measurement trained = heat.train(step, [&] {
           return Measurement{step.loss(), {}, {}};

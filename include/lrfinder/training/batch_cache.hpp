@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <type_traits>
 #include <unordered_set>
@@ -12,7 +11,6 @@
 #include <torch/torch.h>
 
 #include <lrfinder/training/batch.hpp>
-#include <lrfinder/training/free_memory.hpp>
 
 namespace lrfinder::training {
 
@@ -29,10 +27,9 @@ namespace lrfinder::training {
 template <class Batch>
 class BatchCache {
  public:
-  /// `most_bytes`: 0 keeps nothing; none: a quarter of what is free on the device.
-  BatchCache(std::optional<std::int64_t> most_bytes, torch::Device device)
-      : most_bytes_(most_bytes ? *most_bytes : free_memory(device) / 4),
-        state_(most_bytes_ > 0 ? State::empty : State::off) {}
+  /// `most_bytes`: 0 keeps nothing.
+  explicit BatchCache(std::int64_t most_bytes)
+      : most_bytes_(most_bytes), state_(most_bytes > 0 ? State::empty : State::off) {}
 
   /// Whether a whole walk has been kept.
   bool is_complete() const noexcept { return state_ == State::complete; }

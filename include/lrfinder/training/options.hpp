@@ -111,7 +111,7 @@ struct RangeTestOptions {
   /// or cannot be kept (see tensors_in() in batch.hpp), the loader is walked every time, and a
   /// warning says so. 0 walks every time: for a loader that gives other batches at each pass, or
   /// that draws random numbers whose place in the sequence matters.
-  /// Default: a quarter of the memory that is free on the device.
+  /// Default: a quarter of the memory that is free on the device, shared by all `ranks`.
   TORCH_ARG(std::optional<std::int64_t>, cache_validation) = std::nullopt;
   /// How many iterations may be under way on the device before the host waits for the loss of the
   /// first of them; at least 1, which waits for every iteration. The history is the same in any
@@ -123,8 +123,8 @@ struct RangeTestOptions {
   TORCH_ARG(bool, progress) = false;
   /// Where the copies that give everything back are kept. Default: Snapshot::device.
   TORCH_ARG(Snapshot, snapshot) = Snapshot::device;
-  /// Folder of the temporary file for Snapshot::disk, on a disk: a folder in memory (tmpfs), as /tmp
-  /// may be, saves none. Default: the system's.
+  /// Folder of the temporary file for Snapshot::disk, on a disk: a folder in memory (tmpfs), as
+  /// /tmp may be, saves none. Default: the system's.
   TORCH_ARG(std::string, snapshot_dir) = "";
   /// The processes that train this model together, each on its share of the data: the test runs on
   /// all of them at once, as their training does. `distributed()` in `<lrfinder/distributed.hpp>`

@@ -8,6 +8,7 @@
 
 #include <lrfinder/training/batch.hpp>
 #include <lrfinder/training/batch_cache.hpp>
+#include <lrfinder/training/free_memory.hpp>
 #include <lrfinder/training/loader.hpp>
 #include <lrfinder/training/means.hpp>
 #include <lrfinder/training/objective.hpp>
@@ -17,13 +18,20 @@
 
 namespace lrfinder::training {
 
+/// How much of the device the batches of a validation loader may take: what the options say or, by
+/// default, a quarter of what is free, of which every rank has its share.
+inline std::int64_t most_cached_bytes(const RangeTestOptions& options, torch::Device device) {
+  if (options.cache_validation()) return *options.cache_validation();
+  return free_memory(device) / 4 / (options.ranks() ? options.ranks()->size() : 1);
+}
+
 /// The mean loss, and the metrics, over the samples of a validation loader, in eval mode and
 /// without gradients.
 ///
 /// Each batch's loss is weighted by its size, and the sum divided by the number of samples that
 /// were seen, so that a smaller last batch or a dropped one does no harm. With several ranks these
-/// are the samples of all. The criterion has to
-/// average over the samples of its batch, as LibTorch's do by default.
+/// are the samples of all. The criterion has to average over the samples of its batch, as
+/// LibTorch's do by default.
 template <class Model, class Criterion, class Loader>
 class Validation {
  public:
