@@ -23,7 +23,7 @@ class DeviceMean {
   explicit DeviceMean(const torch::Tensor& value) { add(value, 1); }
 
   void add(const torch::Tensor& value, double weight) {
-    figures_.push_back(value.detach().reshape({}));
+    figures_.push_back(value.dim() == 0 ? value.detach() : value.detach().reshape({}));
     weights_.push_back(weight);
   }
 
