@@ -28,7 +28,7 @@ class Agreement {
     std::ostringstream text;
     text.precision(std::numeric_limits<double>::max_digits10);
     write(text, value);
-    lines_.push_back(one_line(thing) + '\n' + one_line(text.str()) + '\n');
+    lines_.push_back(line(one_line(thing), one_line(text.str())));
     return *this;
   }
 
@@ -47,7 +47,7 @@ class Agreement {
       std::string thing, value;
       const bool there = std::getline(text, thing) && std::getline(text, value);
       if (!there && i == lines_.size()) return;
-      if (there && i < lines_.size() && lines_[i] == thing + '\n' + value + '\n') continue;
+      if (there && i < lines_.size() && lines_[i] == line(thing, value)) continue;
       const auto [my_thing, my_value] = i < lines_.size() ? split(lines_[i]) : split("nothing\n\n");
       std::ostringstream message;
       message << "range_test: ";
@@ -78,6 +78,10 @@ class Agreement {
     } else {
       out << "none";
     }
+  }
+
+  static std::string line(std::string thing, const std::string& value) {
+    return thing.append("\n").append(value).append("\n");
   }
 
   static std::string one_line(std::string text) {

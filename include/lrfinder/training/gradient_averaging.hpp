@@ -130,7 +130,7 @@ class GradientAveraging {
     }
     if (in_place) return part(first, first.storage_offset(), {numel});
     for (const torch::Tensor& parameter : bucket) flat.push_back(parameter.grad().reshape({-1}));
-    const torch::Tensor together = torch::cat(flat);
+    torch::Tensor together = torch::cat(flat);
     std::int64_t begin = 0;
     for (const torch::Tensor& parameter : bucket) {
       parameter.mutable_grad() = part(together, begin, parameter.sizes());

@@ -42,11 +42,11 @@ class SharedTensors {
       bucket.push_back(std::move(bytes));
       size += more;
     }
-    if (!bucket.empty()) send(std::move(bucket), ranks);
+    if (!bucket.empty()) send(bucket, ranks);
   }
 
  private:
-  static constexpr std::int64_t bucket_bytes = 25 * 1024 * 1024;
+  static constexpr auto bucket_bytes = std::int64_t{25} << 20;
 
   struct Bytes {
     torch::Tensor tensor;
