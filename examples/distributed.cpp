@@ -57,7 +57,8 @@ int main() {
   // Every rank reads its own part of the data; 128 digits an update in all.
   const Digits digits = read_digits();
   const auto part = static_cast<std::int64_t>(digits.size().value()) / size;
-  auto loader = in_order(digits.slice(rank * part, (rank + 1) * part), 128 / size);
+  auto loader =
+      in_order(digits.slice(rank * part, (rank + 1) * part), static_cast<std::size_t>(128 / size));
   torch::nn::Sequential model(torch::nn::Flatten(), torch::nn::Linear(64, 100), torch::nn::ReLU(),
                               torch::nn::Linear(100, 10));
   torch::optim::SGD optimizer(model->parameters(), torch::optim::SGDOptions(1e-4).momentum(0.9));

@@ -160,15 +160,15 @@ struct CountingSGD : SGD {
 }  // namespace
 
 TEST_CASE("every optimizer is given back, with a state at the start and without") {
-  const auto& [name, make] = GENERATE(from_range(optimizers));
+  const auto kind = GENERATE(from_range(optimizers));
   const bool fine_tuning = GENERATE(false, true);
   const auto snapshot = GENERATE(Snapshot::device, Snapshot::host, Snapshot::disk);
-  INFO(name << (fine_tuning ? ", with state" : ", fresh"));
+  INFO(kind.name << (fine_tuning ? ", with state" : ", fresh"));
   const auto batches = class_batches(4, 6, 4, 3);
   const auto run = [&](bool with_range_test) {
     torch::manual_seed(5);
     auto model = small_classifier();
-    auto optimizer = make(model->parameters());
+    auto optimizer = kind.make(model->parameters());
     if (fine_tuning) train(model, *optimizer, batches);
     const Everything before(*model, *optimizer);
     if (with_range_test) {

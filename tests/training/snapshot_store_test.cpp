@@ -278,7 +278,7 @@ TEST_CASE("a checksum does not depend on how bytes are cut, and tells small chan
   }
   // Signs of two numbers: the highest bits of two words.
   std::string negated = bytes;
-  for (const std::size_t last_byte : {7, 15}) negated[last_byte] ^= static_cast<char>(0x80);
+  for (const std::size_t last_byte : {7UL, 15UL}) negated[last_byte] ^= static_cast<char>(0x80);
   CHECK(sum(negated) != sum(bytes));
   CHECK(sum(bytes + std::string(1, '\0')) != sum(bytes));
 }
