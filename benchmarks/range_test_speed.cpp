@@ -161,6 +161,6 @@ int main(int argc, char** argv) {
     const Batch batch = images(1000, {784});
     held_back->emplace_back(batch.data.to(device), batch.target.to(device));
   }
-  add_validation("mlp, 10,000 held back", task(wide(128), 128, {784}), held_back, 20);
+  add_validation("mlp, 10,000 held back", task(wide(128), 128, {784}), held_back, 100);
   return run_paired(argc, argv, 25);
 }

@@ -6,6 +6,7 @@
 // Snapshot::device sets the gradients aside, and the test's own take their place; host and disk
 // copy them. On the CPU device and host are the same memory.
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -105,7 +106,7 @@ struct Figures {
 
 // Trains or tests for five iterations in a process of its own.
 template <class Optimizer, class Run>
-Figures in_own_process(Run&& run) {
+Figures in_one_process(Run&& run) {
   int channel[2];
   if (::pipe(channel) != 0) std::exit(1);
   if (::fork() == 0) {
@@ -137,6 +138,21 @@ Figures in_own_process(Run&& run) {
   ::wait(nullptr);
   ::close(channel[0]);
   return figures;
+}
+
+// The medians of five such processes: where the heap has room left for one gradient more or less is
+// a matter of luck.
+template <class Optimizer, class Run>
+Figures in_own_process(Run&& run) {
+  std::vector<double> peaks, seconds;
+  for (int i = 0; i < 5; ++i) {
+    const Figures figures = in_one_process<Optimizer>(run);
+    peaks.push_back(figures.peak);
+    seconds.push_back(figures.seconds);
+  }
+  std::sort(peaks.begin(), peaks.end());
+  std::sort(seconds.begin(), seconds.end());
+  return {peaks[2], seconds[2]};
 }
 
 // Measures one kind of optimizer. Returns whether all promises are kept.
