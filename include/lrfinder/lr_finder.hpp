@@ -1,48 +1,25 @@
 #pragma once
 
-#include <cmath>
-#include <cstddef>
-#include <cstdint>
-#include <memory>
 #include <optional>
 #include <ostream>
 #include <string>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include <torch/torch.h>
 
 #include <lrfinder/curve/error.hpp>
 #include <lrfinder/curve/history.hpp>
-#include <lrfinder/curve/iteration.hpp>
-#include <lrfinder/curve/plot.hpp>
-#include <lrfinder/curve/plot_options.hpp>
 #include <lrfinder/curve/race_result.hpp>
-#include <lrfinder/curve/recipes.hpp>
-#include <lrfinder/curve/recorder.hpp>
-#include <lrfinder/curve/steepest.hpp>
 #include <lrfinder/curve/suggestion.hpp>
-#include <lrfinder/training/agreement.hpp>
-#include <lrfinder/training/heat.hpp>
-#include <lrfinder/training/iterations_in_flight.hpp>
-#include <lrfinder/training/learning_rates.hpp>
+#include <lrfinder/training/criterion.hpp>
+#include <lrfinder/training/finder.hpp>
 #include <lrfinder/training/loader.hpp>
-#include <lrfinder/training/means.hpp>
 #include <lrfinder/training/model.hpp>
+#include <lrfinder/training/objective.hpp>
 #include <lrfinder/training/options.hpp>
-#include <lrfinder/training/plan.hpp>
-#include <lrfinder/training/race.hpp>
 #include <lrfinder/training/race_options.hpp>
-#include <lrfinder/training/race_settings.hpp>
-#include <lrfinder/training/range_test.hpp>
-#include <lrfinder/training/saved_state.hpp>
-#include <lrfinder/training/setup.hpp>
-#include <lrfinder/training/step.hpp>
-#include <lrfinder/training/team.hpp>
-#include <lrfinder/training/training_mode.hpp>
-#include <lrfinder/training/validation.hpp>
-#include <lrfinder/training/watch.hpp>
+#include <lrfinder/training/typed_loader.hpp>
 
 namespace lrfinder {
 
@@ -73,10 +50,7 @@ class LRFinder {
                 "LRFinder: the optimizer must be a torch::optim::Optimizer by reference; "
                 "dereference a pointer to one");
 
-  using Setup = training::Setup<Model, Criterion>;
-  template <class Loader>
-  using ValidationCache =
-      typename training::Validation<Model, Criterion, std::remove_reference_t<Loader>>::Cache;
+  using Objective = training::Objective<Model, Criterion>;
   using ModelArgument = std::conditional_t<training::is_module<Model>, Model&, Model>;
   using CriterionArgument =
       std::conditional_t<training::is_module<Criterion>, Criterion&, Criterion>;
@@ -86,14 +60,14 @@ class LRFinder {
   ///
   /// Throws InvalidOption when the model is empty.
   LRFinder(ModelArgument model, Optimizer& optimizer, CriterionArgument criterion)
-      : setup_(std::forward<ModelArgument>(model), optimizer,
-               std::forward<CriterionArgument>(criterion), std::nullopt) {}
+      : LRFinder(std::optional<torch::Device>(), std::forward<ModelArgument>(model), optimizer,
+                 std::forward<CriterionArgument>(criterion)) {}
 
   /// A finder that works on `device`: the model goes there for the test, and comes back.
   LRFinder(ModelArgument model, Optimizer& optimizer, CriterionArgument criterion,
            torch::Device device)
-      : setup_(std::forward<ModelArgument>(model), optimizer,
-               std::forward<CriterionArgument>(criterion), device) {}
+      : LRFinder(std::optional(device), std::forward<ModelArgument>(model), optimizer,
+                 std::forward<CriterionArgument>(criterion)) {}
 
   /// Runs the range test and records the training loss, measured before each update.
   ///
@@ -107,19 +81,8 @@ class LRFinder {
   /// history() holds what was recorded before it.
   template <class TrainLoader>
   const History& range_test(TrainLoader&& train_loader, const RangeTestOptions& options = {}) {
-    training::Team team(options.ranks());
-    team.run([&] {
-      Setup::template check<TrainLoader>(options);
-      const auto test = [&](auto& objective, training::TrainingMode&, auto run) {
-        training::Walk train_batches(train_loader, "training loader");
-        train_batches.start();
-        training::Step step(objective, setup_.optimizer(), train_batches, options, team,
-                            /*with_metrics=*/true);
-        return run(step, [&] { return step.measured(); });
-      };
-      record(options, team, /*validation=*/false, test);
-    });
-    return history_;
+    auto training = lent(train_loader, "training loader");
+    return finder_.range_test(training, nullptr, options);
   }
 
   /// Runs the range test and records the loss on a validation loader, measured after each update.
@@ -132,27 +95,9 @@ class LRFinder {
             class = std::enable_if_t<!std::is_convertible_v<ValLoader, const RangeTestOptions&>>>
   const History& range_test(TrainLoader&& train_loader, ValLoader&& val_loader,
                             const RangeTestOptions& options = {}) {
-    training::Team team(options.ranks());
-    team.run([&] {
-      Setup::template check<TrainLoader>(options);
-      Setup::template check<ValLoader>(options);
-      training::require_two_walks(train_loader, val_loader);
-      const auto test = [&](auto& objective, training::TrainingMode& mode, auto run) {
-        training::Walk train_batches(train_loader, "training loader");
-        train_batches.start();
-        training::Step step(objective, setup_.optimizer(), train_batches, options, team,
-                            /*with_metrics=*/false);
-        ValidationCache<ValLoader> cache(training::most_cached_bytes(options, objective.device()));
-        training::Validation validation(objective, val_loader, cache, mode, options, team);
-        return run(step, [&] {
-          training::DeviceMeasurement measured = validation();
-          step.add_figures(measured);
-          return measured;
-        });
-      };
-      record(options, team, /*validation=*/true, test);
-    });
-    return history_;
+    auto training = lent(train_loader, "training loader");
+    auto validation = lent(val_loader, "validation loader");
+    return finder_.range_test(training, &validation, options);
   }
 
   /// Finds the learning rate by trying: trains at each of a few constant rates around the
@@ -176,18 +121,8 @@ class LRFinder {
   /// what range_test throws.
   template <class TrainLoader>
   RaceResult race(TrainLoader&& train_loader, const RaceOptions& options = {}) {
-    training::Team team(options_.ranks());
-    return team.run([&] {
-      Setup::template check<TrainLoader>(options_);
-      const auto train = [&](auto& objective, training::TrainingMode&, training::Heat& heat) {
-        training::Walk train_batches(train_loader, "training loader");
-        train_batches.start();
-        training::Step step(objective, setup_.optimizer(), train_batches, options_, team,
-                            /*with_metrics=*/true);
-        return heat.train(step, [&] { return training::read(step.measured()); });
-      };
-      return race_heats(options, team, /*validation=*/false, train);
-    });
+    auto training = lent(train_loader, "training loader");
+    return finder_.race(training, nullptr, options);
   }
 
   /// Runs a race that is decided by the loss on a validation loader, which is measured once before
@@ -196,39 +131,24 @@ class LRFinder {
             class = std::enable_if_t<!std::is_convertible_v<ValLoader, const RaceOptions&>>>
   RaceResult race(TrainLoader&& train_loader, ValLoader&& val_loader,
                   const RaceOptions& options = {}) {
-    training::Team team(options_.ranks());
-    return team.run([&] {
-      Setup::template check<TrainLoader>(options_);
-      Setup::template check<ValLoader>(options_);
-      training::require_two_walks(train_loader, val_loader);
-      std::optional<ValidationCache<ValLoader>> cache;  // one for all heats
-      const auto train = [&](auto& objective, training::TrainingMode& mode, training::Heat& heat) {
-        training::Walk train_batches(train_loader, "training loader");
-        train_batches.start();
-        training::Step step(objective, setup_.optimizer(), train_batches, options_, team,
-                            /*with_metrics=*/false);
-        if (!cache) cache.emplace(training::most_cached_bytes(options_, objective.device()));
-        training::Validation validation(objective, val_loader, *cache, mode, options_, team);
-        const Measurement trained = heat.train(step, [&] {
-          return Measurement{step.loss(), {}, {}};
-        });
-        return std::isfinite(trained.loss) ? training::read(validation()) : trained;
-      };
-      return race_heats(options, team, /*validation=*/true, train);
-    });
+    auto training = lent(train_loader, "training loader");
+    auto validation = lent(val_loader, "validation loader");
+    return finder_.race(training, &validation, options);
   }
 
   /// What the last range test recorded; empty before the first.
-  const History& history() const noexcept { return history_; }
+  const History& history() const noexcept { return finder_.history(); }
 
   /// The learning rate to train with, read off the last history by suggest::steepest().
   ///
   /// Throws NoSuggestion before a range test, and where the curve carries no answer.
-  Suggestion suggestion() const { return suggestion(suggest::steepest); }
+  Suggestion suggestion() const { return finder_.suggestion(); }
 
   /// The learning rate that a recipe of your choice reads off the last history: one from the
   /// namespace lrfinder::suggest, or a callable of your own.
-  Suggestion suggestion(const Recipe& recipe) const { return recipe(recorded_history()); }
+  Suggestion suggestion(const Recipe& recipe) const {
+    return recipe(finder_.recorded_history());
+  }
 
   /// Sets the suggested learning rate on the optimizer: on its first parameter group, and on the
   /// others with the ratio that they had at that point of the test. Returns the suggestion.
@@ -236,121 +156,78 @@ class LRFinder {
 
   /// Sets a suggestion from history() on the optimizer, as above.
   Suggestion apply_suggestion(Suggestion suggestion) {
-    training::set_rates(setup_.optimizer(), group_rates(suggestion.lr, suggestion.index));
+    finder_.set_rates(suggestion);
     return suggestion;
   }
 
   /// Draws the last history into a file, by its ending: .svg, .png, .pdf, .html, .txt or .gp; see
   /// lrfinder::plot(), which also draws several histories into one picture.
-  void plot(const std::string& path, const PlotOptions& options = {}) const {
-    lrfinder::plot(recorded_history(), path, options);
+  void plot(const std::string& path) const { finder_.plot(path); }
+  void plot(const std::string& path, const PlotOptions& options) const {
+    finder_.plot(path, options);
   }
 
   /// Draws the last history with letters, as wide as the terminal.
-  void plot(std::ostream& out, const PlotOptions& options = {}) const {
-    lrfinder::plot(recorded_history(), out, options);
-  }
+  void plot(std::ostream& out) const { finder_.plot(out); }
+  void plot(std::ostream& out, const PlotOptions& options) const { finder_.plot(out, options); }
 
   /// Names what else the criterion trains or changes, to be given back with the rest: modules (as
   /// the model is given), optimizers and tensors, for example the discriminator of a GAN and its
   /// optimizer. All have to outlive the finder.
   template <class... Others>
   LRFinder& also_restore(Others&... others) {
-    (setup_.add(others), ...);
+    (add(others), ...);
     return *this;
   }
 
   /// Undoes a range test that ran with `restore(false)`: everything is as it was before it. Does
   /// nothing when everything has been given back already, so that it can never undo training.
-  void reset() {
-    if (auto saved = std::exchange(saved_, nullptr)) saved->restore();
-  }
+  void reset() { finder_.reset(); }
 
  private:
-  // Runs a range test and records it. `body` prepares the step, and runs the test with it.
-  template <class Body>
-  void record(const RangeTestOptions& options, training::Team& team, bool validation, Body&& body) {
-    RangeTestSettings settings = training::plan(options, setup_.optimizer());
-    settings.validation = validation;
-    const auto use = [&](auto& objective, training::TrainingMode& mode, const auto& borrowed) {
-      team.start(training::terms_of_test(settings, options, setup_.optimizer()), borrowed,
-                 setup_.optimizer(), options);
-      saved_ = nullptr;
-      options_ = options;
-      Recorder recorder(settings);
-      try {
-        const StopReason reason = body(objective, mode, [&](auto& step, auto&& measure) {
-          const training::Watch watch(options, team);
-          training::IterationsInFlight iterations(
-              training::most_in_flight(options, objective.device()), recorder, watch);
-          return training::range_test(settings, setup_.optimizer(), step, measure, iterations);
-        });
-        team.end();
-        history_ = recorder.finish(reason);
-      } catch (...) {
-        history_ = recorder.finish(StopReason::failed);
-        throw;
-      }
-    };
-    auto saved = setup_.lend(options, use);
-    if (options.restore()) {
-      saved->restore();
+  LRFinder(std::optional<torch::Device> device, ModelArgument model, Optimizer& optimizer,
+           CriterionArgument criterion)
+      : objective_(std::forward<ModelArgument>(model), std::forward<CriterionArgument>(criterion)),
+        finder_(optimizer, device) {
+    if (training::is_empty(objective_.model())) {
+      throw InvalidOption("LRFinder: the model is empty; construct it before the finder");
+    }
+    add(objective_.model());
+    if constexpr (training::is_model<Criterion>) add(objective_.criterion());
+  }
+
+  template <class Other>
+  void add(Other& other) {
+    static_assert(training::is_model<Other> || std::is_same_v<Other, torch::Tensor> ||
+                      std::is_base_of_v<torch::optim::Optimizer, Other>,
+                  "also_restore: takes modules, optimizers and tensors");
+    if constexpr (training::is_model<Other>) {
+      finder_.add(training::module_of(other));
     } else {
-      saved_ = std::move(saved);
+      finder_.add(other);
     }
   }
 
-  // Runs a race. `body` trains a heat and returns what was measured at its end.
-  template <class Body>
-  RaceResult race_heats(const RaceOptions& options, training::Team& team, bool validation,
-                        Body&& body) {
-    training::RaceSettings settings = training::plan_race(options, recorded_history());
-    reset();
-    training::RaceProgress progress(options, settings.num_iter, team.leads());
-    const auto run_heat = [&](double lr, std::int64_t num_iter) {
-      const auto rates = group_rates(lr, suggest::detail::nearest_iteration(history_, lr));
-      training::Heat heat(rates, num_iter, setup_.optimizer(), progress);
-      Measurement reached;
-      const auto use = [&](auto& objective, training::TrainingMode& mode, const auto& borrowed) {
-        team.start(
-            training::terms_of_heat(rates, num_iter, validation, options_, setup_.optimizer()),
-            borrowed, setup_.optimizer(), options_);
-        reached = body(objective, mode, heat);
-      };
-      setup_.lend(options_, use)->restore();
-      return RaceEntry{lr, heat.done(), reached.loss, false, std::move(reached.metrics)};
-    };
-    if (validation) settings.untrained_loss = run_heat(settings.candidates.front(), 0).loss;
-    RaceResult result = training::Race(settings, run_heat)();
-    team.end();
-    result.index = suggest::detail::nearest_iteration(history_, result.lr);
-    return result;
-  }
-
-  // The rates of all groups, with the ratio that they had at an iteration of the history.
-  std::vector<double> group_rates(double lr, std::size_t index) const {
-    std::vector<double> rates{lr};
-    for (std::size_t group = 1; group < history_.group_lr.size(); ++group) {
-      rates.push_back(lr * history_.group_lr[group].at(index) / history_.lr.at(index));
+  // A loader whose batches go through the model and the criterion.
+  template <class Loader>
+  auto lent(Loader& loader, const char* name) {
+    static_assert(training::is_loader<Loader>,
+                  "range_test: a loader must be something that a range-based for loop walks; "
+                  "dereference the pointer that torch::data::make_data_loader returns");
+    if constexpr (training::is_loader<Loader>) {
+      static_assert(
+          training::is_criterion_for<Model, Criterion, training::traits::batch_t<Loader>>,
+          "range_test: the criterion must be callable as criterion(output, target), where output "
+          "is what the model's forward() returns for the input of a batch, or as "
+          "criterion(model, batch), and return a torch::Tensor. A batch is a "
+          "torch::data::Example<>, a pair or tuple, or a struct of two members; other batches "
+          "need the form criterion(model, batch)");
+      return training::TypedLoader<Objective, Loader>(objective_, loader, name);
     }
-    return rates;
   }
 
-  const History& recorded_history() const {
-    if (history_.empty()) {
-      throw NoSuggestion(
-          history_.stop_reason == StopReason::non_finite_loss
-              ? "LRFinder: the first loss of the range test was already not finite; look at the "
-                "data and the criterion, or lower start_lr"
-              : "LRFinder: no iteration has been recorded; call range_test() first");
-    }
-    return history_;
-  }
-
-  Setup setup_;
-  History history_;
-  RangeTestOptions options_;  // of the last range test
-  std::unique_ptr<training::SavedState> saved_;
+  Objective objective_;
+  training::Finder<> finder_;
 };
 
 template <class Model, class Optimizer, class Criterion>

@@ -16,5 +16,6 @@
 
 #include <lrfinder/curve.hpp>
 #include <lrfinder/lr_finder.hpp>
+#include <lrfinder/training/finder_impl.hpp>
 #include <lrfinder/training/options.hpp>
 #include <lrfinder/training/race_options.hpp>

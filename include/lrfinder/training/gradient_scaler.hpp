@@ -13,25 +13,9 @@
 
 #include <lrfinder/curve/error.hpp>
 #include <lrfinder/training/compatibility.hpp>
+#include <lrfinder/training/gradient_scaler_options.hpp>
 
-namespace lrfinder {
-
-/// Options of a GradientScaler. Names, rules and defaults are those of torch.amp.GradScaler.
-struct GradientScalerOptions {
-  /// Whether anything is scaled; when not, every operation passes its argument on. Default: true.
-  TORCH_ARG(bool, enabled) = true;
-  /// The first scale, positive. Default: 65536.
-  TORCH_ARG(double, init_scale) = 65536;
-  /// What the scale is multiplied by after `growth_interval` updates in a row without overflow;
-  /// greater than 1. Default: 2.
-  TORCH_ARG(double, growth_factor) = 2;
-  /// What the scale is multiplied by after an overflow, between 0 and 1. Default: 0.5.
-  TORCH_ARG(double, backoff_factor) = 0.5;
-  /// Number of updates in a row without overflow before the scale grows, at least 1. Default: 2000.
-  TORCH_ARG(std::int64_t, growth_interval) = 2000;
-};
-
-namespace training {
+namespace lrfinder::training {
 
 /// Keeps small gradients from vanishing in half precision: scales the loss up before backward and
 /// the gradients down after it, and finds the largest scale that does not overflow.
@@ -153,5 +137,4 @@ class GradientScaler {
   std::optional<bool> all_finite_;  // since the last update
 };
 
-}  // namespace training
-}  // namespace lrfinder
+}  // namespace lrfinder::training

@@ -44,19 +44,6 @@ struct is_single_pass<Iterator,
 template <class Loader>
 inline constexpr bool is_loader = traits::is_loader<Loader>::value;
 
-/// Throws InvalidOption when two walks at a time are wanted of one loader that can do only one.
-template <class Train, class Val>
-void require_two_walks(Train& train_loader, Val& val_loader) {
-  if constexpr (std::is_same_v<Train, Val> &&
-                traits::is_single_pass<traits::iterator_t<Train>>::value) {
-    if (std::addressof(train_loader) == std::addressof(val_loader)) {
-      throw InvalidOption(
-          "range_test: the training loader and the validation loader are one and the same, which "
-          "can be walked only once at a time; make a second loader for validation");
-    }
-  }
-}
-
 /// Walks a loader on the calling thread.
 ///
 /// The batches are fetched in the order, and at the moments, in which a range-based for loop would

@@ -13,7 +13,7 @@
 
 #include <lrfinder/curve/iteration.hpp>
 #include <lrfinder/curve/schedule.hpp>
-#include <lrfinder/training/gradient_scaler.hpp>
+#include <lrfinder/training/gradient_scaler_options.hpp>
 #include <lrfinder/training/ranks.hpp>
 
 namespace lrfinder {

@@ -6,7 +6,7 @@
 #include <torch/torch.h>
 
 #include <lrfinder/curve/error.hpp>
-#include <lrfinder/training/model.hpp>
+#include <lrfinder/training/module_handle.hpp>
 
 namespace lrfinder::training {
 

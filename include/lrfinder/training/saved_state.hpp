@@ -10,7 +10,7 @@
 #include <lrfinder/curve/error.hpp>
 #include <lrfinder/training/file_store.hpp>
 #include <lrfinder/training/lost.hpp>
-#include <lrfinder/training/model.hpp>
+#include <lrfinder/training/module_handle.hpp>
 #include <lrfinder/training/optimizer_state.hpp>
 #include <lrfinder/training/options.hpp>
 #include <lrfinder/training/placement.hpp>

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <typeinfo>
 #include <utility>
 #include <vector>
@@ -9,13 +10,12 @@
 #include <torch/torch.h>
 
 #include <lrfinder/curve/error.hpp>
-#include <lrfinder/training/batch.hpp>
+#include <lrfinder/training/any_loader.hpp>
 #include <lrfinder/training/compatibility.hpp>
+#include <lrfinder/training/evaluator.hpp>
 #include <lrfinder/training/gradient_scaler.hpp>
 #include <lrfinder/training/gradients.hpp>
-#include <lrfinder/training/loader.hpp>
 #include <lrfinder/training/means.hpp>
-#include <lrfinder/training/objective.hpp>
 #include <lrfinder/training/optimizer_state.hpp>
 #include <lrfinder/training/options.hpp>
 #include <lrfinder/training/team.hpp>
@@ -23,15 +23,14 @@
 namespace lrfinder::training {
 
 /// One update of the optimizer, as a training loop does it.
-template <class Model, class Criterion, class Loader>
 class Step {
  public:
   /// All arguments live as long as this.
-  Step(Objective<Model, Criterion>& objective, torch::optim::Optimizer& optimizer,
-       Walk<Loader>& batches, const RangeTestOptions& options, Team& team, bool with_metrics)
-      : objective_(objective),
+  Step(AnyWalk& batches, torch::Device device, torch::optim::Optimizer& optimizer,
+       const RangeTestOptions& options, Team& team, bool with_metrics)
+      : batches_(batches),
+        evaluate_(device, options),
         optimizer_(optimizer),
-        batches_(batches),
         options_(options),
         team_(team),
         closure_(use_of_closure(optimizer)),
@@ -75,7 +74,7 @@ class Step {
   }
 
   /// The training loss before the last update.
-  double loss() const { return loss_of(measured_).template item<double>(); }
+  double loss() const { return loss_of(measured_).item<double>(); }
 
   /// Adds what is recorded of the last update itself.
   void add_figures(DeviceMeasurement& measurement) const {
@@ -100,26 +99,23 @@ class Step {
     return scaler.enabled(scaler.enabled() && options.autocast() == torch::kHalf);
   }
 
-  using Batch = Prepared<Model, Criterion, Loader>;
-
   void fetch_and_differentiate() {
-    kept_batches_.clear();
-    const auto next_batch = [&](std::int64_t) {
-      Batch batch = objective_.prepared(batches_.next());
-      if (closure_ != Closure::unused) kept_batches_.push_back(batch);
-      return batch;
+    batches_of_step_.clear();
+    const auto next_batch = [&](std::size_t) -> AnyBatch& {
+      if (closure_ == Closure::unused) batches_of_step_.clear();
+      batches_of_step_.push_back(batches_.next());
+      return *batches_of_step_.back();
     };
     measured_ = differentiate(next_batch, with_metrics_ ? &metrics_ : nullptr);
+    if (closure_ == Closure::unused) batches_of_step_.clear();
     require_gradients();
     scaler_.unscale(optimizer_);
     grad_norm_ = clip_gradients(optimizer_, options_);
   }
 
   torch::Tensor differentiate_again() {
-    const auto kept_batch = [&](std::int64_t i) -> const Batch& {
-      return kept_batches_[static_cast<std::size_t>(i)];
-    };
-    const DeviceMeasurement measured = differentiate(kept_batch, nullptr);
+    const auto same_batch = [&](std::size_t i) -> AnyBatch& { return *batches_of_step_[i]; };
+    const DeviceMeasurement measured = differentiate(same_batch, nullptr);
     clip_gradients(optimizer_, options_);
     return loss_of(measured);
   }
@@ -133,8 +129,8 @@ class Step {
     torch::Tensor sum;
     std::int64_t samples = 0;
     for (std::int64_t i = 0; i < options_.accumulation_steps(); ++i) {
-      const auto& batch = batch_at(i);
-      torch::Tensor loss = objective_(batch, metrics);
+      AnyBatch& batch = batch_at(static_cast<std::size_t>(i));
+      torch::Tensor loss = evaluate_(batch, metrics);
       if (!loss.requires_grad()) {
         throw InvalidStep(
             "range_test: the loss needs no gradient; are all parameters frozen, or does the "
@@ -143,7 +139,7 @@ class Step {
       if (options_.accumulation_steps() > 1) loss = loss / options_.accumulation_steps();
       scaler_.scale(loss).backward();
       sum = sum.defined() ? sum + loss.detach() : loss.detach();
-      samples += samples_in(batch);
+      samples += batch.samples();
     }
     DeviceMeasurement mine{DeviceMean(sum), {}, {}};
     if (metrics) mine.metrics = metrics->take();
@@ -165,9 +161,9 @@ class Step {
     checked_gradients_ = true;
   }
 
-  Objective<Model, Criterion>& objective_;
+  AnyWalk& batches_;
+  Evaluator evaluate_;
   torch::optim::Optimizer& optimizer_;
-  Walk<Loader>& batches_;
   const RangeTestOptions& options_;
   Team& team_;
   Closure closure_;
@@ -177,7 +173,7 @@ class Step {
   bool with_metrics_;
   DeviceMeasurement measured_;
   torch::Tensor grad_norm_;  // undefined where it is not recorded
-  std::vector<Batch> kept_batches_;
+  std::vector<std::unique_ptr<AnyBatch>> batches_of_step_;  // those that are needed again
   bool checked_gradients_ = false;
 };
 

@@ -19,7 +19,7 @@
 #include <lrfinder/training/compatibility.hpp>
 #include <lrfinder/training/gradient_averaging.hpp>
 #include <lrfinder/training/means.hpp>
-#include <lrfinder/training/model.hpp>
+#include <lrfinder/training/module_handle.hpp>
 #include <lrfinder/training/optimizer_state.hpp>
 #include <lrfinder/training/options.hpp>
 #include <lrfinder/training/ranks.hpp>

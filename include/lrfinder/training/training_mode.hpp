@@ -5,7 +5,7 @@
 
 #include <torch/torch.h>
 
-#include <lrfinder/training/model.hpp>
+#include <lrfinder/training/module_handle.hpp>
 
 namespace lrfinder::training {
 

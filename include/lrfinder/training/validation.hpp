@@ -2,16 +2,16 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <utility>
 
 #include <torch/torch.h>
 
-#include <lrfinder/training/batch.hpp>
+#include <lrfinder/training/any_loader.hpp>
 #include <lrfinder/training/batch_cache.hpp>
+#include <lrfinder/training/evaluator.hpp>
 #include <lrfinder/training/free_memory.hpp>
-#include <lrfinder/training/loader.hpp>
 #include <lrfinder/training/means.hpp>
-#include <lrfinder/training/objective.hpp>
 #include <lrfinder/training/options.hpp>
 #include <lrfinder/training/team.hpp>
 #include <lrfinder/training/training_mode.hpp>
@@ -32,24 +32,21 @@ inline std::int64_t most_cached_bytes(const RangeTestOptions& options, torch::De
 /// were seen, so that a smaller last batch or a dropped one does no harm. With several ranks these
 /// are the samples of all. The criterion has to average over the samples of its batch, as
 /// LibTorch's do by default.
-template <class Model, class Criterion, class Loader>
 class Validation {
  public:
-  using Cache = BatchCache<Prepared<Model, Criterion, Loader>>;
-
   /// Goes to the first batch, unless the cache has them all. All arguments live as long as this.
   ///
   /// Throws EmptyLoader when there is none.
-  Validation(Objective<Model, Criterion>& objective, Loader& loader, Cache& cache,
-             TrainingMode& mode, const RangeTestOptions& options, Team& team)
-      : objective_(objective),
-        walk_(loader, "validation loader"),
+  Validation(AnyLoader& loader, torch::Device device, BatchCache& cache, TrainingMode& mode,
+             const RangeTestOptions& options, Team& team)
+      : walk_(loader.walk(device)),
+        evaluate_(device, options),
         cache_(cache),
         mode_(mode),
         team_(team),
         metrics_(options),
         most_batches_(options.val_batches().value_or(std::numeric_limits<std::int64_t>::max())) {
-    if (!cache.is_complete()) walk_.start();
+    if (!cache.is_complete()) walk_->start();
   }
 
   /// Evaluates one pass over the loader.
@@ -58,7 +55,7 @@ class Validation {
     mode_.evaluate();
     DeviceMean loss;
     if (cache_.is_complete()) {
-      for (const auto& batch : cache_.batches()) evaluate(batch, loss);
+      for (const auto& batch : cache_.batches()) evaluate(*batch, loss);
     } else {
       walk(loss);
     }
@@ -71,23 +68,22 @@ class Validation {
   void walk(DeviceMean& loss) {
     std::int64_t seen = 0;
     cache_.begin();
-    walk_.each([&](const auto& fetched) {
-      const auto batch = cache_.owned(objective_.prepared(fetched));
-      evaluate(batch, loss);
-      cache_.keep(batch);
+    walk_->each([&](std::unique_ptr<AnyBatch> batch) {
+      cache_.own(*batch);
+      evaluate(*batch, loss);
+      cache_.keep(std::move(batch));
       return ++seen < most_batches_;
     });
     cache_.end();
   }
 
-  template <class Batch>
-  void evaluate(const Batch& batch, DeviceMean& loss) {
-    loss.add(objective_(batch, &metrics_), static_cast<double>(samples_in(batch)));
+  void evaluate(AnyBatch& batch, DeviceMean& loss) {
+    loss.add(evaluate_(batch, &metrics_), static_cast<double>(batch.samples()));
   }
 
-  Objective<Model, Criterion>& objective_;
-  Walk<Loader> walk_;
-  Cache& cache_;
+  std::unique_ptr<AnyWalk> walk_;
+  Evaluator evaluate_;
+  BatchCache& cache_;
   TrainingMode& mode_;
   Team& team_;
   MetricMeans metrics_;
