@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # What lrfinder costs to compile, in seconds of processor time (medians, in turns): a file that
 # includes torch/torch.h and trains in a loop written by hand, against the same file with a range
-# test and a suggestion in place of the loop; and curve.hpp alone.
+# test and a suggestion in place of the loop, by lr_finder.hpp, which leaves the work to a file that
+# is compiled once, and by lrfinder.hpp, which does it all in place; then that one file, and
+# curve.hpp alone.
 #
 #   benchmarks/compile_time.sh [ROUNDS] [COMPILER OPTIONS]     default: 5 -O0
 #
@@ -31,15 +33,18 @@ int main() {
   }
 }
 END
-cat >"$work/lrfinder.cpp" <<END
+for header in lr_finder lrfinder; do
+  cat >"$work/$header.cpp" <<END
 #include "common.hpp"
-#include <lrfinder/lrfinder.hpp>
+#include <lrfinder/$header.hpp>
 int main() {
   lrfinder::LRFinder finder(model, optimizer, criterion);
   finder.range_test(loader);
   return finder.suggestion().lr > 1;
 }
 END
+done
+echo '#include <lrfinder/lr_finder.cpp>' >"$work/once.cpp"
 echo '#include <lrfinder/curve.hpp>' >"$work/curve.cpp"
 
 options=(-std=c++17 -w -I "$root/include")
@@ -48,7 +53,7 @@ for folder in ${TORCH_INCLUDE:-/usr/include/torch/csrc/api/include}; do
 done
 TIMEFORMAT='%U %S'
 for ((round = 0; round < rounds; ++round)); do
-  for file in by_hand lrfinder curve; do
+  for file in by_hand lr_finder lrfinder once curve; do
     { time "${CXX:-c++}" "${options[@]}" "$@" -c "$work/$file.cpp" -o "$work/$file.o"; } \
       2>>"$work/$file.times"
   done
@@ -57,6 +62,13 @@ median() { # median FILE
   awk '{ print $1 + $2 }' "$work/$1.times" | sort -n | awk '{ t[NR] = $1 }
     END { print (t[int((NR + 1) / 2)] + t[int(NR / 2) + 1]) / 2 }'
 }
-awk -v by_hand="$(median by_hand)" -v lrfinder="$(median lrfinder)" -v curve="$(median curve)" \
-  'BEGIN { printf "torch.h, loop by hand %6.2f s\nwith a range test     %6.2f s, ratio %.3f\ncurve.hpp alone       %6.2f s\n",
-           by_hand, lrfinder, lrfinder / by_hand, curve }'
+by_hand=$(median by_hand)
+row() { # row WORDS FILE
+  awk -v words="$1" -v seconds="$(median "$2")" -v by_hand="$by_hand" \
+    'BEGIN { printf "%-40s %6.2f s, ratio %.3f\n", words, seconds, seconds / by_hand }'
+}
+row "torch.h, loop by hand" by_hand
+row "range test by lr_finder.hpp" lr_finder
+row "range test by lrfinder.hpp" lrfinder
+row "lr_finder.cpp, once in a program" once
+row "curve.hpp alone" curve

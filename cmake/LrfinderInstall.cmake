@@ -14,7 +14,8 @@ install(TARGETS lrfinder_curve EXPORT lrfinderTargets
 install(EXPORT lrfinderTargets NAMESPACE lrfinder:: DESTINATION ${lrfinder_package_dir})
 
 configure_package_config_file(cmake/lrfinderConfig.cmake.in
-  ${PROJECT_BINARY_DIR}/lrfinderConfig.cmake INSTALL_DESTINATION ${lrfinder_package_dir})
+  ${PROJECT_BINARY_DIR}/lrfinderConfig.cmake INSTALL_DESTINATION ${lrfinder_package_dir}
+  PATH_VARS CMAKE_INSTALL_INCLUDEDIR)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/lrfinderConfigVersion.cmake
   COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
 install(FILES

@@ -480,6 +480,10 @@ TEST_CASE("wrong use is reported before anything is touched") {
 
   CHECK_THROWS_WITH(LRFinder(torch::nn::Linear(nullptr), optimizer, torch::nn::MSELoss()),
                     contains("the model is empty"));
+  CHECK_THROWS_WITH(LRFinder(model, optimizer, torch::nn::MSELoss(nullptr)),
+                    contains("the criterion is empty"));
+  std::shared_ptr<torch::nn::Module> missing;
+  CHECK_THROWS_WITH(finder.also_restore(missing), contains("also_restore: a module is empty"));
 }
 
 TEST_CASE("a step that cannot be taken is explained, and everything is given back") {

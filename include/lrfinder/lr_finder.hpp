@@ -1,5 +1,9 @@
 #pragma once
 
+/// @file
+/// LRFinder alone, which is quick to compile. Its work is done in `lr_finder.cpp`, which has to be
+/// among the sources of the program; the CMake target `lrfinder::compiled` sees to that.
+
 #include <optional>
 #include <ostream>
 #include <string>
@@ -58,7 +62,7 @@ class LRFinder {
  public:
   /// A finder that works where the model is: on the device of its first parameter.
   ///
-  /// Throws InvalidOption when the model is empty.
+  /// Throws InvalidOption when the model or the criterion is an empty holder or pointer.
   LRFinder(ModelArgument model, Optimizer& optimizer, CriterionArgument criterion)
       : LRFinder(std::optional<torch::Device>(), std::forward<ModelArgument>(model), optimizer,
                  std::forward<CriterionArgument>(criterion)) {}
@@ -146,9 +150,7 @@ class LRFinder {
 
   /// The learning rate that a recipe of your choice reads off the last history: one from the
   /// namespace lrfinder::suggest, or a callable of your own.
-  Suggestion suggestion(const Recipe& recipe) const {
-    return recipe(finder_.recorded_history());
-  }
+  Suggestion suggestion(const Recipe& recipe) const { return recipe(finder_.recorded_history()); }
 
   /// Sets the suggested learning rate on the optimizer: on its first parameter group, and on the
   /// others with the ratio that they had at that point of the test. Returns the suggestion.
@@ -174,9 +176,11 @@ class LRFinder {
   /// Names what else the criterion trains or changes, to be given back with the rest: modules (as
   /// the model is given), optimizers and tensors, for example the discriminator of a GAN and its
   /// optimizer. All have to outlive the finder.
+  ///
+  /// Throws InvalidOption when a module is empty.
   template <class... Others>
   LRFinder& also_restore(Others&... others) {
-    (add(others), ...);
+    (add(others, "also_restore: a module"), ...);
     return *this;
   }
 
@@ -189,19 +193,22 @@ class LRFinder {
            CriterionArgument criterion)
       : objective_(std::forward<ModelArgument>(model), std::forward<CriterionArgument>(criterion)),
         finder_(optimizer, device) {
-    if (training::is_empty(objective_.model())) {
-      throw InvalidOption("LRFinder: the model is empty; construct it before the finder");
+    add(objective_.model(), "LRFinder: the model");
+    if constexpr (training::is_model<Criterion>) {
+      add(objective_.criterion(), "LRFinder: the criterion");
     }
-    add(objective_.model());
-    if constexpr (training::is_model<Criterion>) add(objective_.criterion());
   }
 
+  // `what` it is, for the message where it is an empty module.
   template <class Other>
-  void add(Other& other) {
+  void add(Other& other, const char* what) {
     static_assert(training::is_model<Other> || std::is_same_v<Other, torch::Tensor> ||
                       std::is_base_of_v<torch::optim::Optimizer, Other>,
                   "also_restore: takes modules, optimizers and tensors");
     if constexpr (training::is_model<Other>) {
+      if (training::is_empty(other)) {
+        throw InvalidOption(std::string(what) + " is empty; construct it before the finder");
+      }
       finder_.add(training::module_of(other));
     } else {
       finder_.add(other);

@@ -11,8 +11,10 @@
 ///     double lr = finder.suggestion();
 ///     finder.plot("lr_finder.svg");
 ///
-/// The headers below follow the data: the options of a test, the batches that a loader yields, the
-/// loss of a model on them, the step, the history, the suggestion. LRFinder ties them together.
+/// The headers follow the data: the options of a test, the batches that a loader yields, the loss
+/// of a model on them, the step, the history, the suggestion. LRFinder ties them together.
+///
+/// A large program compiles faster with `lr_finder.hpp`, which has LRFinder alone.
 
 #include <lrfinder/curve.hpp>
 #include <lrfinder/lr_finder.hpp>

@@ -18,10 +18,11 @@ quietly() {
 }
 
 consume() { # consume COMPONENT VIA [CMake options]
-  local component=$1 via=$2 build=$work/$1-$2
+  local component=$1 via=$2 build=$work/$1-$2-$#
   shift 2
   quietly cmake -S "$here" -B "$build" -DLRFINDER="$source" -DVIA="$via" -DCOMPONENT="$component" "$@"
   quietly cmake --build "$build"
+  [[ $* != *TARGET=compiled* ]] || via+=", compiled apart"
   echo "$component by $via: $("$build/consumer")"
 }
 
@@ -61,6 +62,9 @@ for component in "$@"; do
   consume "$component" add_subdirectory
   consume "$component" FetchContent
   consume "$component" find_package -DCMAKE_PREFIX_PATH="$work/prefix"
+  [ "$component" = training ] || continue
+  consume "$component" add_subdirectory -DTARGET=compiled
+  consume "$component" find_package -DTARGET=compiled -DCMAKE_PREFIX_PATH="$work/prefix"
 done
 
 expect_not_found newer -DCOMPONENT=curve -DVERSION=0.99

@@ -2,9 +2,9 @@
 
 #include <optional>
 #include <sstream>
-#include <vector>
 
 #include <ATen/autocast_mode.h>
+#include <c10/util/SmallVector.h>
 #include <torch/torch.h>
 #include <torch/version.h>
 
@@ -65,7 +65,7 @@ class AutocastState {
     return at::autocast::decrement_nesting();
   }
 
-  std::vector<Mode> modes_;
+  c10::SmallVector<Mode, 2> modes_;
   int nesting_;
   bool caches_weights_;
 };

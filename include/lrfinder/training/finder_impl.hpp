@@ -68,8 +68,8 @@ struct Finder<T>::State {
   }
 
   // Saves everything, runs a range test, and gives everything back, where that is wanted.
-  void range_test(AnyLoader& train_loader, AnyLoader* val_loader,
-                  const RangeTestOptions& options, Team& team) {
+  void range_test(AnyLoader& train_loader, AnyLoader* val_loader, const RangeTestOptions& options,
+                  Team& team) {
     RangeTestSettings settings = plan(options, setup.optimizer());
     settings.validation = val_loader != nullptr;
     auto before = setup.lend(options, [&](const Setup::Lent& lent) {
@@ -101,7 +101,7 @@ struct Finder<T>::State {
         validation.emplace(*val_loader, lent.device, cache, lent.mode, options, team);
       }
       const auto measure = [&] {
-        if (!validation) return step.measured();
+        if (!validation) return step.take_measured();
         DeviceMeasurement measured = (*validation)();
         step.add_figures(measured);
         return measured;
@@ -128,15 +128,15 @@ struct Finder<T>::State {
       Heat heat(rates, num_iter, setup.optimizer(), progress);
       Measurement reached;
       const auto train = [&](const Setup::Lent& lent) {
-        team.start(terms_of_heat(rates, num_iter, val_loader != nullptr, last_options,
-                                 setup.optimizer()),
-                   lent.borrowed, setup.optimizer(), last_options);
+        team.start(
+            terms_of_heat(rates, num_iter, val_loader != nullptr, last_options, setup.optimizer()),
+            lent.borrowed, setup.optimizer(), last_options);
         const auto train_batches = train_loader.walk(lent.device);
         train_batches->start();
         Step step(*train_batches, lent.device, setup.optimizer(), last_options, team,
                   /*with_metrics=*/!val_loader);
         if (!val_loader) {
-          reached = heat.train(step, [&] { return read(step.measured()); });
+          reached = heat.train(step, [&] { return read(step.take_measured()); });
           return;
         }
         if (!cache) cache.emplace(most_cached_bytes(last_options, lent.device));

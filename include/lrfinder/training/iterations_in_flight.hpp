@@ -52,15 +52,20 @@ class IterationsInFlight {
     PendingMeasurement measured;
   };
 
+  // When the test ends here, or the watch throws, nothing is left to record.
   std::optional<StopReason> record_down_to(std::size_t count) {
-    // Taken out, so that nothing is left to record when the test ends here, or the watch throws.
-    std::deque<Pending> pending = std::exchange(pending_, {});
-    while (pending.size() > count) {
-      if (const auto reason = record(pending.front())) return reason;
-      pending.pop_front();
+    std::optional<StopReason> reason;
+    try {
+      while (!reason && pending_.size() > count) {
+        reason = record(pending_.front());
+        pending_.pop_front();
+      }
+    } catch (...) {
+      pending_.clear();
+      throw;
     }
-    pending_ = std::move(pending);
-    return std::nullopt;
+    if (reason) pending_.clear();
+    return reason;
   }
 
   std::optional<StopReason> record(Pending& oldest) {

@@ -23,17 +23,24 @@ class DeviceMean {
   explicit DeviceMean(const torch::Tensor& value) { add(value, 1); }
 
   void add(const torch::Tensor& value, double weight) {
-    figures_.push_back(value.dim() == 0 ? value.detach() : value.detach().reshape({}));
-    weights_.push_back(weight);
+    torch::Tensor figure = value.requires_grad() ? value.detach() : value;
+    if (figure.dim() != 0) figure = figure.reshape({});
+    figures_.push_back({std::move(figure), weight});
   }
 
+  /// One of the figures, and its weight.
+  struct Figure {
+    torch::Tensor value;
+    double weight;
+  };
+
   /// The figures, in the order in which they were added.
-  const std::vector<torch::Tensor>& figures() const noexcept { return figures_; }
+  const std::vector<Figure>& figures() const noexcept { return figures_; }
 
   /// The sum of the weights.
   double weight() const {
     double sum = 0;
-    for (const double weight : weights_) sum += weight;
+    for (const Figure& figure : figures_) sum += figure.weight;
     return sum;
   }
 
@@ -41,13 +48,12 @@ class DeviceMean {
   /// figures(). Computed in double precision.
   double of(const double* value) const {
     double sum = 0;
-    for (const double weight : weights_) sum += weight * *value++;
+    for (const Figure& figure : figures_) sum += figure.weight * *value++;
     return sum / weight();
   }
 
  private:
-  std::vector<torch::Tensor> figures_;
-  std::vector<double> weights_;
+  std::vector<Figure> figures_;
 };
 
 /// What is measured in one iteration, on the device.
@@ -82,13 +88,14 @@ class PendingMeasurement {
 
  private:
   static std::vector<torch::Tensor> figures_of(const DeviceMeasurement& measured) {
-    std::vector<torch::Tensor> figures = measured.loss.figures();
+    std::vector<torch::Tensor> values;
     const auto append = [&](const DeviceMean& mean) {
-      figures.insert(figures.end(), mean.figures().begin(), mean.figures().end());
+      for (const DeviceMean::Figure& figure : mean.figures()) values.push_back(figure.value);
     };
+    append(measured.loss);
     append(measured.grad_norm);
     for (const auto& metric : measured.metrics) append(metric.second);
-    return figures;
+    return values;
   }
 
   DeviceMeasurement measured_;

@@ -66,9 +66,9 @@ class Step {
   }
 
   /// What was measured before the last update: the training loss, and the metrics where they are
-  /// wanted.
-  DeviceMeasurement measured() {
-    DeviceMeasurement measurement = measured_;
+  /// wanted. To be taken once.
+  DeviceMeasurement take_measured() {
+    DeviceMeasurement measurement = std::move(measured_);
     add_figures(measurement);
     return measurement;
   }
@@ -147,7 +147,7 @@ class Step {
   }
 
   static const torch::Tensor& loss_of(const DeviceMeasurement& measured) {
-    return measured.loss.figures().front();
+    return measured.loss.figures().front().value;
   }
 
   // An optimizer built with other parameters would otherwise record a flat curve.
@@ -172,7 +172,7 @@ class Step {
   MetricMeans metrics_;
   bool with_metrics_;
   DeviceMeasurement measured_;
-  torch::Tensor grad_norm_;  // undefined where it is not recorded
+  torch::Tensor grad_norm_;                                 // undefined where it is not recorded
   std::vector<std::unique_ptr<AnyBatch>> batches_of_step_;  // those that are needed again
   bool checked_gradients_ = false;
 };

@@ -128,7 +128,7 @@ class Team {
   // The mean, and the sum over all ranks of another figure.
   std::pair<DeviceMeasurement, double> mean(DeviceMeasurement on_device, double samples,
                                             Place place, double other) {
-    const torch::Tensor first = on_device.loss.figures().front();
+    const torch::Tensor first = on_device.loss.figures().front().value;
     const Measurement mine = read(std::move(on_device));
     std::vector<double> figures{other, samples, samples * mine.loss};
     for (const auto& [name, value] : mine.metrics) figures.push_back(samples * value);

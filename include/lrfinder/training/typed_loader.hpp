@@ -25,8 +25,7 @@ namespace lrfinder::training {
 template <class Objective, class Batch>
 class TypedBatch final : public AnyBatch {
  public:
-  TypedBatch(Objective& objective, Batch batch)
-      : objective_(objective), batch_(std::move(batch)) {}
+  TypedBatch(Objective& objective, Batch batch) : objective_(objective), batch_(std::move(batch)) {}
 
   Evaluation evaluate() override { return objective_(*batch_); }
 
@@ -42,9 +41,9 @@ class TypedBatch final : public AnyBatch {
         for (const torch::Tensor& tensor : tensors_in(leaf)) contents.add(tensor);
         contents.is_shared = true;
       } else {
-        contents.is_opaque = contents.is_opaque ||
-                             !(std::is_arithmetic_v<Leaf> || std::is_enum_v<Leaf> ||
-                               std::is_same_v<Leaf, std::string>);
+        contents.is_opaque =
+            contents.is_opaque || !(std::is_arithmetic_v<Leaf> || std::is_enum_v<Leaf> ||
+                                    std::is_same_v<Leaf, std::string>);
       }
       return leaf;
     });
