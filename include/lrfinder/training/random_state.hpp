@@ -25,9 +25,19 @@ class RandomState {
 
  private:
   void save(torch::Device device) {
-    at::Generator generator = at::globalContext().defaultGenerator(device);
+    at::Generator generator = default_generator(device);
+    if (!generator.defined()) return;
     const std::lock_guard<std::mutex> lock(generator.mutex());
     states_.emplace_back(generator, generator.get_state());
+  }
+
+  // Undefined for a device to which LibTorch gives no generator.
+  static at::Generator default_generator(torch::Device device) {
+    try {
+      return at::globalContext().defaultGenerator(device);
+    } catch (const c10::Error&) {
+      return {};
+    }
   }
 
   std::vector<std::pair<at::Generator, torch::Tensor>> states_;
