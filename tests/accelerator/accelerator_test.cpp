@@ -1,13 +1,18 @@
-// A whole range test on a device that is not the CPU, whose tensors the host cannot read: where the
-// loss is read some iterations late, batches have to travel, and copies have a place to choose.
+// Whole range tests on a device that is not the CPU, whose tensors the host cannot read: where
+// losses arrive some iterations late, batches have to travel, and copies have a place to choose.
 
 #include <catch2.hpp>
+#include <cstdint>
 #include <everything.hpp>
 #include <memory>
+#include <optional>
 #include <pretend_accelerator.hpp>
+#include <string>
 #include <temporary_directory.hpp>
 #include <training.hpp>
+#include <utility>
 #include <vector>
+#include <warnings.hpp>
 
 #include <lrfinder/lrfinder.hpp>
 
@@ -21,7 +26,6 @@ namespace {
 
 const torch::Device accelerator(pretend::device_type, 0);
 
-// LibTorch's own modules are made on the CPU, and before LibTorch 2.0 cannot move to this device.
 struct NetImpl : torch::nn::Module {
   explicit NetImpl(torch::Device device) {
     torch::manual_seed(3);
@@ -78,7 +82,9 @@ TEST_CASE("an accelerator records what the CPU records, and gets everything back
   };
 
   const History expected = record(torch::kCPU);
+  const int late_before = pretend::arrived_late;
   const History history = record(accelerator);
+  CHECK(pretend::arrived_late > late_before);
   CHECK(history.lr == expected.lr);
   CHECK(history.raw_loss == expected.raw_loss);
   CHECK(history.grad_norm == expected.grad_norm);
@@ -136,12 +142,79 @@ TEST_CASE("a race on an accelerator is the race on the CPU") {
   CHECK(race(accelerator) == race(torch::kCPU));
 }
 
-TEST_CASE("mixed precision that an accelerator does not offer is refused before anything runs") {
+TEST_CASE("the random state of an accelerator is given back") {
   const auto loader = class_batches(5, 16, 4, 3);
   Net net(accelerator);
   torch::optim::SGD optimizer(net->parameters(), 1e-4);
+  auto generator = at::globalContext().defaultGenerator(accelerator);
+  const torch::Tensor before = generator.get_state();
+  LRFinder finder(net, optimizer, [&](const torch::Tensor& output, const torch::Tensor& target) {
+    const torch::Tensor noise = torch::rand({1}, generator).to(output.device());
+    return torch::nn::functional::cross_entropy(output + noise, target);
+  });
+  finder.range_test(loader, options().restore(false));
+  CHECK_FALSE(same_bits(before, generator.get_state()));
+  finder.reset();
+  CHECK(same_bits(before, generator.get_state()));
+}
+
+TEST_CASE("mixed precision on an accelerator reaches the model") {
+  const auto loader = class_batches(5, 16, 4, 3);
+  Net net(accelerator);
+  torch::optim::SGD optimizer(net->parameters(), 1e-4);
+  const Everything before(*net, optimizer);
+  std::vector<at::ScalarType> types;
+  LRFinder finder(net, optimizer, [&](const torch::Tensor& output, const torch::Tensor& target) {
+    types.push_back(output.scalar_type());
+    return torch::nn::functional::cross_entropy(output.to(torch::kFloat), target);
+  });
+  finder.range_test(loader, options().num_iter(3).autocast(torch::kBFloat16));
+  CHECK(types == std::vector<at::ScalarType>(3, torch::kBFloat16));
+  CHECK(before.differences(Everything(*net, optimizer)).empty());
+}
+
+TEST_CASE("validation batches are kept in a quarter of the memory that an accelerator has free") {
+  const auto train_loader = class_batches(5, 16, 4, 3);
+  const auto val_loader = class_batches(2, 10, 4, 3);
+  constexpr std::size_t bytes = 2 * 10 * (4 * sizeof(float) + sizeof(std::int64_t));
+  Net net(accelerator);
+  torch::optim::SGD optimizer(net->parameters(), 1e-4);
   LRFinder finder(net, optimizer, torch::nn::CrossEntropyLoss());
-  CHECK_THROWS_AS(finder.range_test(loader, options().autocast(torch::kHalf)),
-                  lrfinder::InvalidOption);
-  CHECK(finder.history().empty());
+  const auto warnings_with = [&](std::size_t free) {
+    pretend::free_bytes = free;
+    const Warnings warnings;
+    finder.range_test(train_loader, val_loader, options().num_iter(3));
+    pretend::free_bytes = pretend::plenty;
+    return warnings.texts.size();
+  };
+  CHECK(warnings_with(4 * bytes) == 0);
+  CHECK(warnings_with(4 * bytes - 4) == 1);
+}
+
+TEST_CASE("a model goes to an accelerator for the test, and comes back") {
+  const auto loader = class_batches(5, 16, 4, 3);
+  torch::manual_seed(3);
+  torch::nn::Sequential model(torch::nn::Linear(4, 8), torch::nn::BatchNorm1d(8), torch::nn::ReLU(),
+                              torch::nn::Linear(8, 3));
+  torch::optim::Adam optimizer(model->parameters(), 1e-4);
+  const auto train = [&] {
+    torch::nn::functional::cross_entropy(model->forward(loader[0].data), loader[0].target)
+        .backward();
+    optimizer.step();
+  };
+  train();
+  const Everything before(*model, optimizer);
+  bool was_there = false;
+  LRFinder finder(
+      model, optimizer,
+      [&](const torch::Tensor& output, const torch::Tensor& target) {
+        was_there = output.device() == accelerator && target.device() == accelerator;
+        return torch::nn::functional::cross_entropy(output, target);
+      },
+      accelerator);
+  finder.range_test(loader, loader, options());
+  CHECK(was_there);
+  CHECK(model->parameters()[0].device() == torch::kCPU);
+  CHECK(before.differences(Everything(*model, optimizer)).empty());
+  train();
 }

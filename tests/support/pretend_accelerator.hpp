@@ -4,35 +4,60 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <set>
 #include <utility>
 #include <vector>
 
+#include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/native/CPUFallback.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/library.h>
 #include <torch/torch.h>
+#include <torch/version.h>
 
 /// @file
-/// An accelerator for machines that have none: a device of its own, whose tensors the host cannot
-/// read, that computes on the CPU. It is made of what LibTorch offers to makers of accelerators
-/// (the device PrivateUse1), and goes as far as small trainings need.
+/// A CUDA device for machines that have none, and for a LibTorch that knows CUDA by name only: it
+/// computes on the CPU, in memory that the host cannot read, and goes as far as small trainings
+/// need.
 ///
-/// It shows that what is written for any device holds on one that is not the CPU, and that the
-/// figures are the same. It has no queue: nothing on it is ever late.
+/// What it computes is there at once. But what is copied to pinned memory without blocking arrives
+/// late: only when an event recorded after it has been asked for several times. Until then there
+/// are NaNs.
 ///
 /// To be included by one source of a program.
 
 namespace pretend {
 
-inline constexpr auto device_type = c10::DeviceType::PrivateUse1;
+inline constexpr auto device_type = c10::DeviceType::CUDA;
 
+/// Copies that have not arrived, in their order.
+inline std::vector<std::function<void()>> on_their_way;
+
+inline void wait_for_all() {
+  for (const auto& arrive : std::exchange(on_their_way, {})) arrive();
+}
+
+/// How many copies arrived late, in all.
+inline int arrived_late = 0;
+
+/// Bytes that are free on the device, by what it says.
+inline constexpr std::size_t plenty = std::size_t{1} << 30;
+inline std::size_t free_bytes = plenty;
+
+// Memory of the device or, pinned, of the host.
 class Memory final : public c10::Allocator {
  public:
+  explicit Memory(c10::Device device) : device_(device) {}
+
   at::DataPtr operator()(std::size_t bytes) const {
     void* place = bytes == 0 ? nullptr : std::malloc(bytes);
-    return {place, place, &std::free, at::Device(device_type, 0)};
+    if (device_.is_cpu()) pinned().insert(place);
+    return {place, place, &release, device_};
   }
-  at::DeleterFnPtr raw_deleter() const override { return &std::free; }
+  at::DeleterFnPtr raw_deleter() const override { return &release; }
 
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 3)
   at::DataPtr allocate(std::size_t bytes) override { return (*this)(bytes); }
@@ -42,13 +67,27 @@ class Memory final : public c10::Allocator {
 #else
   at::DataPtr allocate(std::size_t bytes) const override { return (*this)(bytes); }
 #endif
+
+  static std::set<const void*>& pinned() {
+    static std::set<const void*> places;
+    return places;
+  }
+
+ private:
+  static void release(void* place) {
+    pinned().erase(place);
+    std::free(place);
+  }
+
+  c10::Device device_;
 };
-inline Memory memory;
+inline Memory memory(c10::Device(device_type, 0));
+inline Memory pinned_memory(c10::Device(c10::kCPU));
 
 inline at::Tensor tensor_in(c10::Storage storage, std::int64_t offset, at::IntArrayRef sizes,
                             at::IntArrayRef strides, caffe2::TypeMeta dtype) {
   auto tensor = at::detail::make_tensor<c10::TensorImpl>(
-      std::move(storage), c10::DispatchKeySet(c10::DispatchKey::PrivateUse1), dtype);
+      std::move(storage), c10::DispatchKeySet(c10::DispatchKey::CUDA), dtype);
   tensor.unsafeGetTensorImpl()->set_storage_offset(offset);
   tensor.unsafeGetTensorImpl()->set_sizes_and_strides(sizes, strides);
   return tensor;
@@ -106,9 +145,30 @@ inline at::Tensor view(const at::Tensor& self, at::IntArrayRef sizes) {
   return reshape_alias(self, as_on_cpu.sizes(), as_on_cpu.strides());
 }
 
-inline at::Tensor copy_from(const at::Tensor& self, const at::Tensor& to, bool) {
-  unveiled(to).copy_(unveiled(self));
+inline at::Tensor& copy(at::Tensor& to, const at::Tensor& from, bool non_blocking) {
+  if (non_blocking && to.is_cpu() && Memory::pinned().count(to.storage().data_ptr().get()) > 0) {
+    const at::Tensor arriving = at::empty(to.sizes(), to.options().pinned_memory(false));
+    arriving.copy_(unveiled(from));
+    to.fill_(std::numeric_limits<double>::quiet_NaN());
+    on_their_way.emplace_back([to, arriving] { to.copy_(arriving); });
+  } else {
+    unveiled(to).copy_(unveiled(from));
+  }
   return to;
+}
+
+inline at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool non_blocking) {
+  at::Tensor target = to;
+  return pretend::copy(target, from, non_blocking);
+}
+
+inline bool is_pinned(const at::Tensor& self, c10::optional<at::Device>) {
+  return Memory::pinned().count(self.storage().data_ptr().get()) > 0;
+}
+
+inline at::Tensor pin_memory(const at::Tensor& self, c10::optional<at::Device>) {
+  at::Tensor pinned = at::empty(self.sizes(), self.options().pinned_memory(true));
+  return pinned.copy_(self);
 }
 
 inline at::Tensor copy_from_and_resize(const at::Tensor& self, const at::Tensor& to) {
@@ -132,21 +192,92 @@ inline void compute_on_cpu(const c10::OperatorHandle& op, torch::jit::Stack* sta
   at::native::cpu_fallback(op, stack);
 }
 
-using Guard = c10::impl::NoOpDeviceGuardImpl<device_type>;
-C10_REGISTER_GUARD_IMPL(PrivateUse1, Guard);  // NOLINT
+// One device with one queue.
+class Guard final : public c10::impl::DeviceGuardImplInterface {
+ public:
+  c10::DeviceType type() const override { return device_type; }
+  c10::Device exchangeDevice(c10::Device) const override { return getDevice(); }
+  c10::Device getDevice() const override { return {device_type, 0}; }
+  void setDevice(c10::Device) const override {}
+  void uncheckedSetDevice(c10::Device) const noexcept override {}
+  c10::DeviceIndex deviceCount() const noexcept override { return 1; }
 
+  c10::Stream getStream(c10::Device) const noexcept override { return queue(); }
+  c10::Stream getDefaultStream(c10::Device) const override { return queue(); }
+  c10::Stream exchangeStream(c10::Stream) const noexcept override { return queue(); }
+  bool queryStream(const c10::Stream&) const override { return on_their_way.empty(); }
+  void synchronizeStream(const c10::Stream&) const override { wait_for_all(); }
+
+  // An event is how often it has been asked for.
+  void record(void** event, const c10::Stream&, c10::DeviceIndex, c10::EventFlag) const override {
+    if (!*event) *event = new int(0);
+  }
+  void block(void*, const c10::Stream&) const override {}
+  bool queryEvent(void* event) const override {
+    if (++*static_cast<int*>(event) < 3) return false;
+    arrived_late += static_cast<int>(on_their_way.size());
+    wait_for_all();
+    return true;
+  }
+  void destroyEvent(void* event, c10::DeviceIndex) const noexcept override {
+    delete static_cast<int*>(event);
+  }
+
+ private:
+  c10::Stream queue() const { return c10::Stream(c10::Stream::DEFAULT, getDevice()); }
+};
+C10_REGISTER_GUARD_IMPL(CUDA, Guard);  // NOLINT
+
+// What LibTorch asks of a CUDA that is there. Versions differ in what they ask, so not all of these
+// override something in each.
+struct Hooks final : at::CUDAHooksInterface {
+  explicit Hooks(at::CUDAHooksArgs) {}
+  void initCUDA() const {}
+  void init() const {}
+  bool hasCUDA() const override { return true; }
+  bool isBuilt() const { return true; }
+  bool isAvailable() const { return true; }
+  bool hasPrimaryContext(std::int64_t) const { return true; }
+  bool hasPrimaryContext(c10::DeviceIndex) const { return true; }
+  int getNumGPUs() const override { return 1; }
+  const at::Generator& getDefaultCUDAGenerator(c10::DeviceIndex = -1) const { return generator(); }
+  const at::Generator& getDefaultGenerator(c10::DeviceIndex = -1) const { return generator(); }
+  at::Allocator* getPinnedMemoryAllocator() const override { return &pinned_memory; }
+  bool isPinnedPtr(void* place) const { return Memory::pinned().count(place) > 0; }
+  bool isPinnedPtr(const void* place) const { return Memory::pinned().count(place) > 0; }
+
+ private:
+  static const at::Generator& generator() {
+    static const at::Generator the_only = at::detail::createCPUGenerator(1);
+    return the_only;
+  }
+};
 }  // namespace pretend
 
-TORCH_LIBRARY_IMPL(_, PrivateUse1, library) {
+namespace at {
+C10_REGISTER_CLASS(CUDAHooksRegistry, CUDAHooks, pretend::Hooks)  // NOLINT
+}  // namespace at
+
+TORCH_LIBRARY_IMPL(_, CUDA, library) {
   library.fallback(torch::CppFunction::makeFromBoxedFunction<&pretend::compute_on_cpu>());
 }
-TORCH_LIBRARY_IMPL(aten, PrivateUse1, library) {
+TORCH_LIBRARY_IMPL(aten, CUDA, library) {
   library.impl("empty.memory_format", &pretend::empty);
   library.impl("empty_strided", &pretend::empty_strided);
   library.impl("as_strided", &pretend::as_strided);
   library.impl("view", &pretend::view);
   library.impl("_reshape_alias", &pretend::reshape_alias);
+  library.impl("copy_", &pretend::copy);
   library.impl("_copy_from", &pretend::copy_from);
   library.impl("_copy_from_and_resize", &pretend::copy_from_and_resize);
+  library.impl("is_pinned", &pretend::is_pinned);
+  library.impl("_pin_memory", &pretend::pin_memory);
   library.impl("set_.source_Storage_storage_offset", &pretend::set_storage);
+}
+
+/// What is asked for by name, where CUDA is there. The program has to export it.
+extern "C" int cudaMemGetInfo(std::size_t* free, std::size_t* total) {
+  *free = pretend::free_bytes;
+  *total = pretend::plenty;
+  return 0;
 }
