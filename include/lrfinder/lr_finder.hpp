@@ -165,12 +165,14 @@ class LRFinder {
   /// Draws the last history into a file, by its ending: .svg, .png, .pdf, .html, .txt or .gp; see
   /// lrfinder::plot(), which also draws several histories into one picture.
   void plot(const std::string& path) const { finder_.plot(path); }
+  /// The same with options, for which `curve/plot_options.hpp` has to be included.
   void plot(const std::string& path, const PlotOptions& options) const {
     finder_.plot(path, options);
   }
 
   /// Draws the last history with letters, as wide as the terminal.
   void plot(std::ostream& out) const { finder_.plot(out); }
+  /// The same with options.
   void plot(std::ostream& out, const PlotOptions& options) const { finder_.plot(out, options); }
 
   /// Names what else the criterion trains or changes, to be given back with the rest: modules (as
@@ -237,10 +239,12 @@ class LRFinder {
   training::Finder<> finder_;
 };
 
+/// Modules and the optimizer are held by reference, all else is held as it is.
 template <class Model, class Optimizer, class Criterion>
 LRFinder(Model&&, Optimizer&, Criterion&&)
     -> LRFinder<std::decay_t<Model>, Optimizer, std::decay_t<Criterion>>;
 
+/// The same with a device.
 template <class Model, class Optimizer, class Criterion>
 LRFinder(Model&&, Optimizer&, Criterion&&, torch::Device)
     -> LRFinder<std::decay_t<Model>, Optimizer, std::decay_t<Criterion>>;
