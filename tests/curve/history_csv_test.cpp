@@ -66,6 +66,7 @@ TEST_CASE("settings, stop reason and wall time survive CSV") {
   history.settings.smooth_f = 0.05;
   history.settings.diverge_th = infinity;
   history.settings.accumulation_steps = 4;
+  history.settings.gradient_age = 9;
   history.settings.validation = true;
   const History read = from_csv(to_csv(history));
   CHECK(read.stop_reason == history.stop_reason);
@@ -77,6 +78,7 @@ TEST_CASE("settings, stop reason and wall time survive CSV") {
   CHECK(read.settings.smooth_f == 0.05);
   CHECK(read.settings.diverge_th == infinity);
   CHECK(read.settings.accumulation_steps == 4);
+  CHECK(read.settings.gradient_age == 9);
   CHECK(read.settings.validation);
 }
 
@@ -106,6 +108,7 @@ TEST_CASE("a history is a table with comment lines above it") {
         "# smooth_f: 0\n"
         "# diverge_th: 0\n"
         "# accumulation_steps: 1\n"
+        "# gradient_age: 0\n"
         "# validation: false\n"
         "iteration,lr,loss,raw_loss\n"
         "0,0.1,2.5,2.5\n"

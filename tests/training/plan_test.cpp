@@ -38,6 +38,12 @@ TEST_CASE("without options the plan is the documented default") {
   CHECK_FALSE(settings.validation);
 }
 
+TEST_CASE("the plan knows how old the gradients of an update are, in the first group") {
+  CHECK(plan({}, sgd({1e-3})).gradient_age == 0);
+  const auto weight = torch::ones({1}, torch::requires_grad());
+  CHECK(plan({}, SGD({weight}, SGDOptions(1e-3).momentum(0.9))).gradient_age == Approx(9));
+}
+
 TEST_CASE("rates are spread over the groups with their ratio, or taken as given") {
   const auto optimizer = sgd({1e-2, 1e-4});
   SECTION("one value is that of the first group") {

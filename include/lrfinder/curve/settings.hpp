@@ -24,6 +24,10 @@ struct RangeTestSettings {
   double diverge_th = 0;
   /// Batches whose gradients are added up for one iteration.
   std::int64_t accumulation_steps = 1;
+  /// Mean age, in iterations, of the gradients that the optimizer averages into an update of the
+  /// first parameter group: 9 with momentum 0.9 or Adam; 0 where it averages none, or where that
+  /// is not known.
+  double gradient_age = 0;
   /// True where the recorded loss is the loss on a validation loader.
   bool validation = false;
 };

@@ -11,6 +11,7 @@
 
 #include <lrfinder/curve/error.hpp>
 #include <lrfinder/curve/settings.hpp>
+#include <lrfinder/training/gradient_age.hpp>
 #include <lrfinder/training/options.hpp>
 
 namespace lrfinder::training {
@@ -142,6 +143,7 @@ inline RangeTestSettings plan(const RangeTestOptions& options,
   settings.diverge_th =
       options.diverge_th() == 0 ? std::numeric_limits<double>::infinity() : options.diverge_th();
   settings.accumulation_steps = options.accumulation_steps();
+  settings.gradient_age = gradient_age(optimizer.param_groups().front().options());
   return settings;
 }
 

@@ -66,7 +66,7 @@ inline bool assign_rates(std::vector<double>& target, std::string_view text) {
 inline const auto& saved_settings() {
   static constexpr double largest = std::numeric_limits<double>::max();
   static constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
-  static const std::array<SavedSetting, 10> settings = {{
+  static const std::array<SavedSetting, 11> settings = {{
       {"stop_reason", "completed, diverged, non-finite loss, stopped by the caller or failed",
        [](const History& history) { return std::string(to_string(history.stop_reason)); },
        [](History& history, std::string_view text) {
@@ -116,6 +116,11 @@ inline const auto& saved_settings() {
        [](const History& history) { return std::to_string(history.settings.accumulation_steps); },
        [](History& history, std::string_view text) {
          return assign_within(history.settings.accumulation_steps, text, std::int64_t{1}, most);
+       }},
+      {"gradient_age", "a number of iterations, not negative",
+       [](const History& history) { return to_text(history.settings.gradient_age); },
+       [](History& history, std::string_view text) {
+         return assign_within(history.settings.gradient_age, text, 0.0, largest);
        }},
       {"validation", "true or false",
        [](const History& history) {

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <tuple>
+
+#include <torch/torch.h>
+
+namespace lrfinder::training {
+
+/// The mean age, in updates, of the gradients that an update is an average of: with the momentum,
+/// or Adam's first beta, \f$\beta\f$, it is \f$\beta/(1-\beta)\f$, 9 at 0.9.
+///
+/// `options`: those of a parameter group. 0 for other optimizers of LibTorch, which take a step
+/// along the last gradient, and for those that it does not know.
+inline double gradient_age(const torch::optim::OptimizerOptions& options) {
+  using namespace torch::optim;
+  double beta = 0;
+  if (const auto* sgd = dynamic_cast<const SGDOptions*>(&options)) {
+    beta = sgd->momentum();
+  } else if (const auto* adam = dynamic_cast<const AdamOptions*>(&options)) {
+    beta = std::get<0>(adam->betas());
+  } else if (const auto* adamw = dynamic_cast<const AdamWOptions*>(&options)) {
+    beta = std::get<0>(adamw->betas());
+  } else if (const auto* rmsprop = dynamic_cast<const RMSpropOptions*>(&options)) {
+    beta = rmsprop->momentum();
+  }
+  return beta > 0 && beta < 1 ? beta / (1 - beta) : 0;
+}
+
+}  // namespace lrfinder::training
