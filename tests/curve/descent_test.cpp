@@ -15,12 +15,27 @@ TEST_CASE("a descent has its landmarks in order, where the curve has them") {
   CHECK(descent.first() == Approx(-7));
   CHECK(descent.onset() < descent.steepest());
   CHECK(descent.steepest() == Approx(-2).margin(0.05));
+  CHECK(descent.half_done() == Approx(-2).margin(0.1));
   CHECK(descent.steepest() < descent.nearly_done());
   CHECK(descent.nearly_done() <= descent.lowest());
   CHECK(descent.depth() == Approx(1.75).margin(0.15));
   CHECK(descent.relative_depth() == Approx(descent.depth() / 2.3).epsilon(0.01));
   CHECK(descent.rise() > 0);
   CHECK(descent.rise() < 1);
+}
+
+TEST_CASE("the step between iterations is that of the schedule around a rate") {
+  MadeUpCurve curve;
+  const double even = 8.0 / 99;
+  const Descent exponential(curve.history(), "test");
+  CHECK(exponential.step(-2) == Approx(even));
+  CHECK(exponential.step(-9) == Approx(even));  // beyond the ends, that at the end
+  CHECK(exponential.step(3) == Approx(even));
+  curve.schedule = lrfinder::Schedule::linear;
+  curve.start_lr = 1e-3;
+  curve.end_lr = 1;
+  const Descent linear(curve.history(), "test");
+  CHECK(linear.step(-1) == Approx(std::log10(11.0 / 9) / 2).epsilon(0.05));  // from 0.1 to 0.11
 }
 
 TEST_CASE("a loss that does not come back has no rise") {

@@ -45,6 +45,8 @@ class Descent {
   double onset() const noexcept { return at_share(0.05); }
   /// Where the smoothed loss falls fastest, per decade of the learning rate.
   double steepest() const noexcept { return grid_[steepest_]; }
+  /// Where half of the descent is done.
+  double half_done() const noexcept { return at_share(0.5); }
   /// Where 95 % of the descent are done.
   double nearly_done() const noexcept { return at_share(0.95); }
   /// Where the smoothed loss is lowest.
@@ -57,6 +59,13 @@ class Descent {
     const auto found = std::find_if(begin, smoothed_.end(), lost);
     if (found == smoothed_.end()) return std::numeric_limits<double>::infinity();
     return grid_[static_cast<std::size_t>(found - smoothed_.begin())] - lowest();
+  }
+
+  /// Decades from one iteration to the next around a learning rate.
+  double step(double log_lr) const {
+    const std::size_t i = nearest(log_lr);
+    const std::size_t left = i > 0 ? i - 1 : 0, right = std::min(i + 1, log_lr_.size() - 1);
+    return (log_lr_[right] - log_lr_[left]) / static_cast<double>(right - left);
   }
 
   /// How far the smoothed loss falls, from its plateau (its median over the first half of the way
