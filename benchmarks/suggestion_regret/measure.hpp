@@ -158,6 +158,8 @@ inline std::vector<Row> measure(const Task& task, std::size_t number, const Exte
     };
     add_race("race", training.batches());
     add_race("race (validation loader)", training.batches(), validation);
+    rows.push_back({number, "suggestion", "bound of a race half a decade apart",
+                    outcomes.lr.front(), outcomes.half_decade_regret()});
   }
   return rows;
 }
