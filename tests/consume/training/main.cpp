@@ -2,7 +2,11 @@
 #include <utility>
 #include <vector>
 
+#ifdef COMPILED_APART
+#include <lrfinder/lr_finder.hpp>
+#else
 #include <lrfinder/lrfinder.hpp>
+#endif
 
 int main() {
   torch::manual_seed(1);
