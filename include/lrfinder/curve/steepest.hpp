@@ -47,7 +47,8 @@ inline std::string caveat(const Descent& descent, double lr, double nearest_lr,
         << " %, and noisily: the test sees little of what training will do; raise num_iter or the "
            "batch size";
   } else if (descent.signal_to_noise() > 45 && descent.rise() < 0.45) {
-    words << "the loss falls little, smoothly, to a sharp edge: the best rate may be as high as "
+    words << "the loss falls by some " << 100 * descent.relative_depth()
+          << " % before a sharp edge: the best rate may be as high as "
           << std::pow(10, descent.lowest());
   }
   return words.str();
