@@ -3,7 +3,7 @@
 //
 //     suggestion_regret                   # all tasks, some minutes on two cores
 //     suggestion_regret --race            # and the race
-//     suggestion_regret --held-out --race # the same on tasks that no rule was made by
+//     suggestion_regret --held-out --race # the same on tasks to check choices on
 //     suggestion_regret --curves DIR      # no training: curves with known outcomes, as in
 //                                         # tests/data/curves
 
@@ -27,7 +27,7 @@ namespace {
 constexpr const char* usage =
     "usage: suggestion_regret [options]\n"
     "  --race         race the rates around the suggestion, too\n"
-    "  --held-out     train other tasks, which no rule was made by\n"
+    "  --held-out     train other tasks, on which choices were only checked\n"
     "  --data DIR     add tasks on MNIST, whose four IDX files lie in DIR\n"
     "  --curves DIR   judge saved curves instead of training\n"
     "  --csv FILE     write everything that was measured\n"

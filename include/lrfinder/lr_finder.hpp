@@ -44,7 +44,8 @@ namespace lrfinder {
 ///   `(output, target)` or, where it takes that instead, with `(model, batch)`, and returns the
 ///   loss as a tensor of one element, averaged over the samples of the batch.
 ///
-/// What is passed by reference has to outlive the finder.
+/// What is passed by reference has to outlive the finder. A finder can be moved; the one that it
+/// was moved from can only be given another, or end.
 template <class Model, class Optimizer, class Criterion>
 class LRFinder {
   static_assert(training::is_model<Model>,
@@ -182,7 +183,8 @@ class LRFinder {
   /// Throws InvalidOption when a module is empty.
   template <class... Others>
   LRFinder& also_restore(Others&... others) {
-    (add(others, "also_restore: a module"), ...);
+    (require(others, "also_restore: a module is empty; construct it before"), ...);
+    (add(others), ...);
     return *this;
   }
 
@@ -195,22 +197,25 @@ class LRFinder {
            CriterionArgument criterion)
       : objective_(std::forward<ModelArgument>(model), std::forward<CriterionArgument>(criterion)),
         finder_(optimizer, device) {
-    add(objective_.model(), "LRFinder: the model");
-    if constexpr (training::is_model<Criterion>) {
-      add(objective_.criterion(), "LRFinder: the criterion");
+    require(objective_.model(), "LRFinder: the model is empty; construct it before the finder");
+    require(objective_.criterion(), "LRFinder: the criterion is empty; construct it before");
+    add(objective_.model());
+    if constexpr (training::is_model<Criterion>) add(objective_.criterion());
+  }
+
+  template <class Lent>
+  static void require(Lent& lent, const char* message) {
+    if constexpr (training::is_model<Lent>) {
+      if (training::is_empty(lent)) throw InvalidOption(message);
     }
   }
 
-  // `what` it is, for the message where it is an empty module.
   template <class Other>
-  void add(Other& other, const char* what) {
+  void add(Other& other) {
     static_assert(training::is_model<Other> || std::is_same_v<Other, torch::Tensor> ||
                       std::is_base_of_v<torch::optim::Optimizer, Other>,
                   "also_restore: takes modules, optimizers and tensors");
     if constexpr (training::is_model<Other>) {
-      if (training::is_empty(other)) {
-        throw InvalidOption(std::string(what) + " is empty; construct it before the finder");
-      }
       finder_.add(training::module_of(other));
     } else {
       finder_.add(other);

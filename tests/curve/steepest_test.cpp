@@ -82,15 +82,18 @@ TEST_CASE(
   CHECK(std::log10(lr / steepest(history)) == Approx(3 * step));
   history.settings.gradient_age = 1e6;  // too old for the test to tell
   CHECK(std::log10(lr / steepest(history)) == Approx(1));
+  history.settings.gradient_age = GENERATE(-1.0, std::nan(""));  // set by hand
+  CHECK(steepest(history) == lr);
 }
 
 TEST_CASE("a caveat does not depend on whether the optimizer averages gradients") {
   MadeUpCurve curve;
   curve.noise = GENERATE(0.02, 1.0);
+  CAPTURE(curve.noise);
   auto history = curve.history();
   const std::string caveat = steepest(history).caveat;
   history.settings.gradient_age = 9;
-  CHECK(steepest(history).caveat.substr(0, 30) == caveat.substr(0, 30));
+  CHECK(steepest(history).caveat == caveat);
 }
 
 TEST_CASE("steepest reads the raw loss, and names the nearest iteration") {

@@ -54,7 +54,7 @@ class Memory final : public c10::Allocator {
 
   at::DataPtr operator()(std::size_t bytes) const {
     void* place = bytes == 0 ? nullptr : std::malloc(bytes);
-    if (device_.is_cpu()) pinned().insert(place);
+    if (device_.is_cpu() && place) pinned().insert(place);
     return {place, place, &release, device_};
   }
   at::DeleterFnPtr raw_deleter() const override { return &release; }
@@ -69,8 +69,8 @@ class Memory final : public c10::Allocator {
 #endif
 
   static std::set<const void*>& pinned() {
-    static std::set<const void*> places;
-    return places;
+    static auto* const places = new std::set<const void*>();  // outlives all tensors
+    return *places;
   }
 
  private:

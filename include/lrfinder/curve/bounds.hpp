@@ -23,7 +23,8 @@ namespace suggest {
 /// is the rate at which the network begins to learn, the maximum the one at which learning
 /// slows, turns ragged or is lost. He reads both off a plot of the accuracy; here they are, on the
 /// raw loss smoothed without lag (see Descent), the rates at which 5 % and 95 % of the descent are
-/// done.
+/// done. They are not moved for momentum or Adam, as suggest::steepest() is: Smith reads them where
+/// they show.
 ///
 /// Throws NoSuggestion where fewer than three losses are finite or the loss never falls.
 /// O(n log n).

@@ -15,6 +15,12 @@ namespace lrfinder::suggest {
 
 namespace detail {
 
+/// How many iterations late the loss shows what a rate does, by the age of the gradients in an
+/// update.
+inline double iterations_late(double gradient_age) {
+  return gradient_age > 0 ? std::sqrt(gradient_age) : 0;
+}
+
 /// Whether the test saw the loss leave its lowest again, by rising or by its end.
 inline bool left_lowest(const Descent& descent, StopReason stop_reason) {
   return std::isfinite(descent.rise()) || stop_reason == StopReason::diverged ||
@@ -95,8 +101,8 @@ inline Suggestion steepest(const History& history) {
   const double margin = detail::left_lowest(descent, history.stop_reason) ? std::log10(2.0) : 0;
   const double shown_at =
       std::clamp(halfway, descent.nearly_done() - std::log10(3.0), descent.lowest() - margin);
-  const double log_lr =
-      shown_at - std::min(std::sqrt(history.settings.gradient_age) * descent.step(shown_at), 1.0);
+  const double late = detail::iterations_late(history.settings.gradient_age);
+  const double log_lr = shown_at - std::min(late * descent.step(shown_at), 1.0);
   if (log_lr < descent.first()) {
     throw NoSuggestion(
         "steepest: the loss is lowest so near to the first learning rate that a safe rate lies "

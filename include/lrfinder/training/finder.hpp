@@ -25,7 +25,8 @@ namespace training {
 ///
 /// The functions are defined in `finder_impl.hpp`. They are templates, so that a source that
 /// includes the definitions compiles those alone that it uses, and one that does not include them
-/// can take them from another, which `lr_finder.cpp` is.
+/// can take them from another, which `lr_finder.cpp` is. (Where that is missing, the linker misses
+/// `lrfinder::training::Finder<void>`.)
 template <class = void>
 class Finder {
  public:

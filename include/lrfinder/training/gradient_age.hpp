@@ -9,8 +9,9 @@ namespace lrfinder::training {
 /// The mean age, in updates, of the gradients that an update is an average of: with the momentum,
 /// or Adam's first beta, \f$\beta\f$, it is \f$\beta/(1-\beta)\f$, 9 at 0.9.
 ///
-/// `options`: those of a parameter group. 0 for other optimizers of LibTorch, which take a step
-/// along the last gradient, and for those that it does not know.
+/// `options`: those of a parameter group. Nesterov's momentum counts as plain momentum, though its
+/// gradients are one tenth younger at 0.9. 0 for LibTorch's other optimizers, which average no
+/// gradients, and for those that are not LibTorch's.
 inline double gradient_age(const torch::optim::OptimizerOptions& options) {
   using namespace torch::optim;
   double beta = 0;

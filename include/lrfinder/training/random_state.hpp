@@ -8,7 +8,8 @@
 
 namespace lrfinder::training {
 
-/// The state of the default random generators of the CPU and of one device.
+/// The state of the default random generators of the CPU and of one device, where LibTorch gives
+/// that one a generator.
 class RandomState {
  public:
   explicit RandomState(torch::Device device) {
@@ -31,11 +32,13 @@ class RandomState {
     states_.emplace_back(generator, generator.get_state());
   }
 
-  // Undefined for a device to which LibTorch gives no generator.
+  // Undefined where there is none, which LibTorch says by an error. CUDA has one, so that its
+  // errors have other reasons.
   static at::Generator default_generator(torch::Device device) {
     try {
       return at::globalContext().defaultGenerator(device);
     } catch (const c10::Error&) {
+      if (device.is_cuda()) throw;
       return {};
     }
   }
