@@ -178,6 +178,28 @@ TEST_CASE("a batch type of the user's own is kept where it shows its tensors") {
   CHECK(warnings.texts.size() == 1);
 }
 
+TEST_CASE("sparse batches are walked again") {
+  using Batch = std::pair<Tensor, Tensor>;
+  const auto criterion = [](auto& model, const Batch& batch) {
+    return torch::mse_loss(model->forward(batch.first.to_dense()), batch.second);
+  };
+  torch::manual_seed(2);
+  torch::nn::Linear model(4, 1);
+  torch::optim::SGD optimizer(model->parameters(), 1e-3);
+  LRFinder finder(model, optimizer, criterion);
+  const Tensor input = torch::randn({6, 4}).relu();
+  const CountingLoader<Batch> dense{{{input, torch::ones({6, 1})}}};
+  const CountingLoader<Batch> sparse{{{input.to_sparse(), torch::ones({6, 1})}}};
+  Warnings warnings;
+  const auto six = RangeTestOptions().num_iter(6);
+  const auto kept = finder.range_test(dense.batches, dense, six).raw_loss;
+  CHECK(warnings.texts.empty());
+  CHECK(finder.range_test(dense.batches, sparse, six).raw_loss == kept);
+  CHECK(sparse.walks == 6);
+  REQUIRE(warnings.texts.size() == 1);
+  CHECK_THAT(warnings.texts[0], contains("sparse"));
+}
+
 TEST_CASE("a race walks the validation loader once for all heats") {
   torch::manual_seed(2);
   torch::nn::Sequential model(torch::nn::Linear(4, 3));

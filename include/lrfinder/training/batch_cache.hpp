@@ -18,7 +18,8 @@ namespace lrfinder::training {
 ///
 /// A tensor that the loader may still write to is copied. Nothing is kept, and the loader is walked
 /// every time, where the batches take too much memory; where the model or the criterion writes into
-/// them; and where they are of a type whose tensors cannot be seen. Then a warning says so, once.
+/// them; and where they hold sparse tensors, or are of a type whose tensors cannot be seen. Then a
+/// warning says so, once.
 ///
 /// A type of your own shows its tensors by a function `tensors_in(const T&)` in its namespace,
 /// which returns a vector of them. It is kept as a copy that shares them, so the loader must not
@@ -46,7 +47,9 @@ class BatchCache {
     const BatchContents contents = batch.contents();
     bytes_ += contents.bytes;
     if (contents.is_opaque) {
-      give_up("a batch does not show its tensors; give its type a function tensors_in()");
+      give_up(
+          "a batch holds sparse tensors, or is of a type that does not show its tensors by a "
+          "function tensors_in()");
     } else if (bytes_ > most_bytes_) {
       give_up("its batches take more than cache_validation (" + std::to_string(most_bytes_) +
               " bytes)");
