@@ -81,8 +81,8 @@ class Memory final : public c10::Allocator {
 
   c10::Device device_;
 };
-inline Memory memory(c10::Device(device_type, 0));
-inline Memory pinned_memory(c10::Device(c10::kCPU));
+inline Memory memory{c10::Device(device_type, 0)};
+inline Memory pinned_memory{c10::Device(c10::kCPU)};
 
 inline at::Tensor tensor_in(c10::Storage storage, std::int64_t offset, at::IntArrayRef sizes,
                             at::IntArrayRef strides, caffe2::TypeMeta dtype) {
@@ -229,20 +229,20 @@ class Guard final : public c10::impl::DeviceGuardImplInterface {
 C10_REGISTER_GUARD_IMPL(CUDA, Guard);  // NOLINT
 
 // What LibTorch asks of a CUDA that is there. Versions differ in what they ask, so not all of these
-// override something in each.
+// override something in each, and none says so.
 struct Hooks final : at::CUDAHooksInterface {
   explicit Hooks(at::CUDAHooksArgs) {}
   void initCUDA() const {}
   void init() const {}
-  bool hasCUDA() const override { return true; }
+  bool hasCUDA() const { return true; }
   bool isBuilt() const { return true; }
   bool isAvailable() const { return true; }
   bool hasPrimaryContext(std::int64_t) const { return true; }
   bool hasPrimaryContext(c10::DeviceIndex) const { return true; }
-  int getNumGPUs() const override { return 1; }
+  int getNumGPUs() const { return 1; }
   const at::Generator& getDefaultCUDAGenerator(c10::DeviceIndex = -1) const { return generator(); }
   const at::Generator& getDefaultGenerator(c10::DeviceIndex = -1) const { return generator(); }
-  at::Allocator* getPinnedMemoryAllocator() const override { return &pinned_memory; }
+  at::Allocator* getPinnedMemoryAllocator() const { return &pinned_memory; }
   bool isPinnedPtr(void* place) const { return Memory::pinned().count(place) > 0; }
   bool isPinnedPtr(const void* place) const { return Memory::pinned().count(place) > 0; }
 
