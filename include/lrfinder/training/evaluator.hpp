@@ -73,10 +73,10 @@ class Evaluator {
   Evaluator(torch::Device device, const RangeTestOptions& options)
       : device_(device), autocast_(options.autocast()) {}
 
-  /// The loss on a batch, a tensor of one element. Adds to the `metrics` where they are wanted.
+  /// The loss on a batch, a tensor of one element. Adds to the `metrics`, unless they are null.
   ///
   /// Throws InvalidStep when the batch has no tensors or the criterion returns no scalar.
-  torch::Tensor operator()(AnyBatch& batch, MetricMeans* metrics = nullptr) const {
+  torch::Tensor operator()(AnyBatch& batch, MetricMeans* metrics) const {
     const Autocast in_mixed_precision(device_, autocast_);
     Evaluation evaluation = batch.evaluate();
     if (metrics && !metrics->empty()) {

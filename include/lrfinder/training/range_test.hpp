@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include <torch/torch.h>
@@ -23,10 +24,10 @@ StopReason range_test(const RangeTestSettings& settings, torch::optim::Optimizer
                       Step&& step, Measure&& measure, IterationsInFlight& iterations) {
   try {
     for (std::int64_t iteration = 0; iteration < settings.num_iter; ++iteration) {
-      const std::vector<double> rates = scheduled_rates(settings, iteration);
+      std::vector<double> rates = scheduled_rates(settings, iteration);
       set_rates(optimizer, rates);
       step();
-      if (const auto reason = iterations.add(rates, measure())) return *reason;
+      if (const auto reason = iterations.add(std::move(rates), measure())) return *reason;
     }
   } catch (...) {
     // What failed does not count where the test had ended before, unnoticed.

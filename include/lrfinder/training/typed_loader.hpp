@@ -12,7 +12,6 @@
 
 #include <lrfinder/training/any_loader.hpp>
 #include <lrfinder/training/batch.hpp>
-#include <lrfinder/training/criterion.hpp>
 #include <lrfinder/training/loader.hpp>
 #include <lrfinder/training/objective.hpp>
 
