@@ -23,8 +23,8 @@
 #include <torch/torch.h>
 
 #include <lrfinder/distributed.hpp>
-#include <lrfinder/training/gradient_averaging.hpp>
-#include <lrfinder/training/roll_call.hpp>
+#include <lrfinder/distributed/gradient_averaging.hpp>
+#include <lrfinder/distributed/health_check.hpp>
 
 namespace {
 
@@ -57,7 +57,7 @@ void measure(lrfinder::Ranks& ranks, std::int64_t parameters, std::int64_t tenso
     for (torch::Tensor& parameter : model) parameter.mutable_grad() = torch::ones_like(parameter);
   };
   const torch::optim::SGD optimizer(model, 0.1);
-  const lrfinder::training::GradientAveraging average(optimizer, bucket_bytes);
+  const lrfinder::detail::GradientAveraging average(optimizer, bucket_bytes);
   const torch::Tensor bare = torch::zeros({parameters / tensors * tensors});
   make_gradients();
   std::vector<double> times_bare, times_kept, times_new;
@@ -79,10 +79,10 @@ void measure(lrfinder::Ranks& ranks, std::int64_t parameters, std::int64_t tenso
 
 /// What every iteration waits for besides: the roll call.
 void measure_roll_call(const std::shared_ptr<lrfinder::Ranks>& ranks) {
-  lrfinder::training::RollCall roll_call(ranks);
+  lrfinder::detail::HealthCheck roll_call(ranks);
   std::vector<double> times;
   for (int i = 0; i < 1000; ++i) {
-    times.push_back(time_of(*ranks, [&] { roll_call(lrfinder::training::Place::measured); }));
+    times.push_back(time_of(*ranks, [&] { roll_call(lrfinder::detail::SyncPoint::measured); }));
   }
   if (ranks->rank() == 0) std::printf("roll call %.2f\n", median(times));
 }

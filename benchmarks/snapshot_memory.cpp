@@ -62,7 +62,7 @@ struct OwnOptimizer : SGD {
   }
   torch::Tensor step(LossClosure = nullptr) override {
     const torch::NoGradGuard without_gradients;
-    using Key = lrfinder::training::OptimizerState::key_type;
+    using Key = lrfinder::detail::OptimizerState::key_type;
     for (const auto& parameter : param_groups()[0].params()) {
       auto& own = state()[key<Key>(parameter)];
       if (!own) {
@@ -117,7 +117,7 @@ Figures in_one_process(Run&& run) {
     const auto batch = torch::data::Example<>(torch::randn({4, width}), torch::randn({4, width}));
     const auto train = [&](int steps) {
       for (int i = 0; i < steps; ++i) {
-        lrfinder::training::zero_gradients(optimizer, /*in_place=*/true);
+        lrfinder::detail::zero_gradients(optimizer, /*in_place=*/true);
         torch::mse_loss(model->forward(batch.data), batch.target).backward();
         optimizer.step();
       }

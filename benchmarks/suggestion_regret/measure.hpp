@@ -41,7 +41,7 @@ class Training {
   /// Trains at a constant rate. Returns the loss on the data held back; infinite where the training
   /// loss was not finite.
   double at(double lr, std::int64_t steps) {
-    lrfinder::training::set_rates(*optimizer_, {lr});
+    lrfinder::detail::set_rates(*optimizer_, {lr});
     for (std::int64_t step = 0; step < steps;) {
       for (const auto& batch : batches_) {
         optimizer_->zero_grad();

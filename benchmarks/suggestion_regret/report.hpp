@@ -11,13 +11,13 @@
 #include <utility>
 #include <vector>
 
-#include <lrfinder/curve/divergence.hpp>
-#include <lrfinder/curve/error.hpp>
-#include <lrfinder/curve/history.hpp>
-#include <lrfinder/curve/quantile.hpp>
-#include <lrfinder/curve/smoothing.hpp>
-#include <lrfinder/curve/suggestion.hpp>
-#include <lrfinder/curve/suggestion_table.hpp>
+#include <lrfinder/error.hpp>
+#include <lrfinder/history/history.hpp>
+#include <lrfinder/history/recorder.hpp>
+#include <lrfinder/history/smoothing.hpp>
+#include <lrfinder/suggest/numeric.hpp>
+#include <lrfinder/suggest/suggestion.hpp>
+#include <lrfinder/suggest/table.hpp>
 
 #include "regret.hpp"
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include <lrfinder/curve/recorder.hpp>
+#include <lrfinder/history/recorder.hpp>
 
 #include "regret.hpp"
 #include "report.hpp"

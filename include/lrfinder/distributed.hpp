@@ -17,15 +17,15 @@
 #include <torch/csrc/distributed/c10d/Work.hpp>
 #include <torch/torch.h>
 
-#include <lrfinder/curve/error.hpp>
-#include <lrfinder/training/ranks.hpp>
+#include <lrfinder/distributed/ranks.hpp>
+#include <lrfinder/error.hpp>
 
 /// @file
 /// Range tests by several processes, over LibTorch's own c10d. Apart from `<lrfinder/lrfinder.hpp>`
 /// because not every LibTorch is built with c10d.
 
 namespace lrfinder {
-namespace training {
+namespace detail {
 
 /// As long as one lives, writing to a process that has died is an error and does not kill this
 /// process by SIGPIPE. Gloo writes to its sockets from threads of its own; Python, for which it was
@@ -126,7 +126,7 @@ class DistributedRanks final : public Ranks {
   torch::Device device_;  // of messages
 };
 
-}  // namespace training
+}  // namespace detail
 
 /// The ranks of a process group, for RangeTestOptions::ranks().
 ///
@@ -150,7 +150,7 @@ template <class Group>
 std::shared_ptr<Ranks> distributed(c10::intrusive_ptr<Group> group,
                                    std::optional<torch::Device> device = std::nullopt) {
   if (!group) throw InvalidOption("distributed: the process group is null; construct it before");
-  return std::make_shared<training::DistributedRanks<Group>>(std::move(group), device);
+  return std::make_shared<detail::DistributedRanks<Group>>(std::move(group), device);
 }
 
 }  // namespace lrfinder

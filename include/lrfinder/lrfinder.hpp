@@ -17,7 +17,7 @@
 /// A large program compiles faster with `lr_finder.hpp`, which has LRFinder alone.
 
 #include <lrfinder/curve.hpp>
-#include <lrfinder/lr_finder.hpp>
+#include <lrfinder/finder.hpp>
+#include <lrfinder/options.hpp>
+#include <lrfinder/race/options.hpp>
 #include <lrfinder/training/finder_impl.hpp>
-#include <lrfinder/training/options.hpp>
-#include <lrfinder/training/race_options.hpp>

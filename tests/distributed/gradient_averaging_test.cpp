@@ -11,11 +11,11 @@
 
 #include <torch/torch.h>
 
-#include <lrfinder/curve/error.hpp>
 #include <lrfinder/distributed.hpp>
-#include <lrfinder/training/gradient_averaging.hpp>
+#include <lrfinder/distributed/gradient_averaging.hpp>
+#include <lrfinder/error.hpp>
 
-using lrfinder::training::GradientAveraging;
+using lrfinder::detail::GradientAveraging;
 
 namespace {
 

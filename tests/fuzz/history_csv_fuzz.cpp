@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include <lrfinder/curve/history_csv.hpp>
+#include <lrfinder/history/csv.hpp>
 
 // Any bytes are either refused with InvalidHistory or read into a history that is written and read
 // back as the same text.

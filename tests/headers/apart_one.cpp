@@ -2,7 +2,7 @@
 #include <utility>
 #include <vector>
 
-#include <lrfinder/lr_finder.hpp>
+#include <lrfinder/finder.hpp>
 
 std::size_t size_in_other_source(const lrfinder::History& history);
 double lr_in_other_source(torch::nn::Linear model, torch::optim::SGD& optimizer);

@@ -1,16 +1,16 @@
 #include <type_traits>
 
-#include <lrfinder/lr_finder.hpp>
+#include <lrfinder/finder.hpp>
 
 // The header is quick to compile as long as it does not bring what does the work.
-namespace lrfinder::training {
+namespace lrfinder::detail {
 class SavedState;
 }
 template <class T, class = void>
 inline constexpr bool is_defined = false;
 template <class T>
 inline constexpr bool is_defined<T, std::void_t<decltype(sizeof(T))>> = true;
-static_assert(!is_defined<lrfinder::training::SavedState>);
+static_assert(!is_defined<lrfinder::detail::SavedState>);
 static_assert(is_defined<lrfinder::History>);
 
 std::size_t size_in_other_source(const lrfinder::History& history) { return history.size(); }

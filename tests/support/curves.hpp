@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include <lrfinder/curve/divergence.hpp>
-#include <lrfinder/curve/history.hpp>
-#include <lrfinder/curve/schedule.hpp>
-#include <lrfinder/curve/smoothing.hpp>
+#include <lrfinder/history/history.hpp>
+#include <lrfinder/history/recorder.hpp>
+#include <lrfinder/history/schedule.hpp>
+#include <lrfinder/history/smoothing.hpp>
 
 /// A training task of tests/data/curves: its range test, and how well it trains at a rate.
 struct CurveTask {

@@ -9,7 +9,7 @@
 
 #include <torch/torch.h>
 
-#include <lrfinder/training/optimizer_state.hpp>
+#include <lrfinder/snapshot/saved_optimizer.hpp>
 
 /// Everything that a range test promises to give back, copied bit for bit; to be compared with the
 /// same things later.
@@ -38,7 +38,7 @@ class Everything {
     }
     for (const auto& [parameter, state] : optimizer.state()) {
       states_.push_back(state.get());
-      lrfinder::training::each_state_tensor(*state, [&](torch::Tensor& tensor) {
+      lrfinder::detail::for_each_state_tensor(*state, [&](torch::Tensor& tensor) {
         values_.push_back(tensor.defined() ? tensor.clone() : tensor);
         addresses_.push_back(tensor.defined() ? address(tensor) : nullptr);
       });

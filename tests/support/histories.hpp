@@ -6,9 +6,9 @@
 #include <random>
 #include <vector>
 
-#include <lrfinder/curve/history.hpp>
-#include <lrfinder/curve/recorder.hpp>
-#include <lrfinder/curve/schedule.hpp>
+#include <lrfinder/history/history.hpp>
+#include <lrfinder/history/recorder.hpp>
+#include <lrfinder/history/schedule.hpp>
 
 // Curves as range tests leave them, made by formula.
 namespace histories {
@@ -45,8 +45,8 @@ inline lrfinder::History recorded(const Shape& shape) {
     const double normal =
         std::sqrt(-2 * std::log(uniform())) * std::cos(6.283185307179586 * uniform());
     const double fallen = shape.descent / (1 + std::pow(shape.falls_at / lr, 1.3));
-    const double exploded = std::expm1(std::fmin(40, 2.5 * lr / shape.explodes_at)) * 0.05;
-    const double loss = shape.start_loss - fallen + exploded + shape.noise * normal;
+    const double diverged = std::expm1(std::fmin(40, 2.5 * lr / shape.explodes_at)) * 0.05;
+    const double loss = shape.start_loss - fallen + diverged + shape.noise * normal;
     if (!recorder.record({lr}, {loss, {}, {}})) {
       return recorder.finish(lrfinder::StopReason::non_finite_loss);
     }

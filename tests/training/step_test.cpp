@@ -195,7 +195,7 @@ TEST_CASE("under autocast the model computes in bfloat16, and the caller's autoc
   const auto options = RangeTestOptions(ten_iterations).autocast(torch::kBFloat16);
   CHECK(finder.range_test(batches, batches, options).size() == 10);
   CHECK(in_bfloat16);
-  CHECK_FALSE(lrfinder::training::autocast_enabled(torch::kCPU));
+  CHECK_FALSE(lrfinder::detail::autocast_enabled(torch::kCPU));
 }
 
 TEST_CASE("what user code leaves of grad mode and autocast is put right") {
@@ -207,15 +207,15 @@ TEST_CASE("what user code leaves of grad mode and autocast is put right") {
                                            .restore(restore)
                                            .on_iteration([](const lrfinder::Iteration&) {
                                              torch::GradMode::set_enabled(false);
-                                             lrfinder::training::set_autocast(torch::kCPU, true,
-                                                                              torch::kBFloat16);
+                                             lrfinder::detail::set_autocast(torch::kCPU, true,
+                                                                            torch::kBFloat16);
                                            }));
   CHECK(torch::GradMode::is_enabled());
-  CHECK_FALSE(lrfinder::training::autocast_enabled(torch::kCPU));
+  CHECK_FALSE(lrfinder::detail::autocast_enabled(torch::kCPU));
 }
 
 TEST_CASE("half precision runs with a gradient scaler, and records the steps that it skips") {
-  if (!lrfinder::training::has_autocast(torch::kCPU, torch::kHalf)) {
+  if (!lrfinder::detail::has_autocast(torch::kCPU, torch::kHalf)) {
     auto model = linear_classifier();
     SGD optimizer(model->parameters(), SGDOptions(1e-3));
     LRFinder finder(model, optimizer, cross_entropy);

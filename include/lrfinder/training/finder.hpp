@@ -7,18 +7,18 @@
 
 #include <torch/torch.h>
 
-#include <lrfinder/curve/history.hpp>
-#include <lrfinder/curve/race_result.hpp>
-#include <lrfinder/curve/suggestion.hpp>
-#include <lrfinder/training/any_loader.hpp>
-#include <lrfinder/training/options.hpp>
-#include <lrfinder/training/race_options.hpp>
+#include <lrfinder/data/any_loader.hpp>
+#include <lrfinder/history/history.hpp>
+#include <lrfinder/options.hpp>
+#include <lrfinder/race/options.hpp>
+#include <lrfinder/suggest/race_result.hpp>
+#include <lrfinder/suggest/suggestion.hpp>
 
 namespace lrfinder {
 
 class PlotOptions;
 
-namespace training {
+namespace detail {
 
 /// What an LRFinder does, for models, criteria and loaders of any type. LRFinder has the
 /// documentation.
@@ -26,7 +26,7 @@ namespace training {
 /// The functions are defined in `finder_impl.hpp`. They are templates, so that a source that
 /// includes the definitions compiles those alone that it uses, and one that does not include them
 /// can take them from another, which `lr_finder.cpp` is. (Where that is missing, the linker misses
-/// `lrfinder::training::Finder<void>`.)
+/// `lrfinder::detail::Finder<void>`.)
 template <class = void>
 class Finder {
  public:
@@ -64,5 +64,5 @@ class Finder {
   std::unique_ptr<State> state_;
 };
 
-}  // namespace training
+}  // namespace detail
 }  // namespace lrfinder

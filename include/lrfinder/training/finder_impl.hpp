@@ -13,39 +13,38 @@
 
 #include <torch/torch.h>
 
-#include <lrfinder/curve/error.hpp>
-#include <lrfinder/curve/history.hpp>
-#include <lrfinder/curve/iteration.hpp>
-#include <lrfinder/curve/plot.hpp>
-#include <lrfinder/curve/plot_options.hpp>
-#include <lrfinder/curve/race_result.hpp>
-#include <lrfinder/curve/recipes.hpp>
-#include <lrfinder/curve/recorder.hpp>
-#include <lrfinder/curve/steepest.hpp>
-#include <lrfinder/curve/suggestion.hpp>
-#include <lrfinder/training/agreement.hpp>
-#include <lrfinder/training/any_loader.hpp>
-#include <lrfinder/training/batch_cache.hpp>
+#include <lrfinder/data/any_loader.hpp>
+#include <lrfinder/data/batch_cache.hpp>
+#include <lrfinder/distributed/fingerprint.hpp>
+#include <lrfinder/distributed/session.hpp>
+#include <lrfinder/error.hpp>
+#include <lrfinder/history/history.hpp>
+#include <lrfinder/history/iteration.hpp>
+#include <lrfinder/history/recorder.hpp>
+#include <lrfinder/options.hpp>
+#include <lrfinder/plot/options.hpp>
+#include <lrfinder/plot/plot.hpp>
+#include <lrfinder/race/options.hpp>
+#include <lrfinder/race/resolve.hpp>
+#include <lrfinder/race/successive_halving.hpp>
+#include <lrfinder/race/trial.hpp>
+#include <lrfinder/snapshot/saved_state.hpp>
+#include <lrfinder/suggest/race_result.hpp>
+#include <lrfinder/suggest/recipes.hpp>
+#include <lrfinder/suggest/steepest.hpp>
+#include <lrfinder/suggest/suggestion.hpp>
+#include <lrfinder/torch/module.hpp>
+#include <lrfinder/torch/optimizer.hpp>
+#include <lrfinder/training/evaluation.hpp>
 #include <lrfinder/training/finder.hpp>
-#include <lrfinder/training/heat.hpp>
-#include <lrfinder/training/iterations_in_flight.hpp>
-#include <lrfinder/training/learning_rates.hpp>
-#include <lrfinder/training/means.hpp>
-#include <lrfinder/training/module_handle.hpp>
-#include <lrfinder/training/options.hpp>
-#include <lrfinder/training/plan.hpp>
-#include <lrfinder/training/race.hpp>
-#include <lrfinder/training/race_options.hpp>
-#include <lrfinder/training/race_settings.hpp>
+#include <lrfinder/training/measurement.hpp>
+#include <lrfinder/training/progress_reporter.hpp>
 #include <lrfinder/training/range_test.hpp>
-#include <lrfinder/training/saved_state.hpp>
+#include <lrfinder/training/resolve.hpp>
 #include <lrfinder/training/setup.hpp>
 #include <lrfinder/training/step.hpp>
-#include <lrfinder/training/team.hpp>
-#include <lrfinder/training/validation.hpp>
-#include <lrfinder/training/watch.hpp>
 
-namespace lrfinder::training {
+namespace lrfinder::detail {
 
 /// What a finder holds, and its tests and races on what the Setup lends.
 template <class T>
@@ -69,11 +68,11 @@ struct Finder<T>::State {
 
   // Saves everything, runs a range test, and gives everything back, where that is wanted.
   void range_test(AnyLoader& train_loader, AnyLoader* val_loader, const RangeTestOptions& options,
-                  Team& team) {
+                  Session& team) {
     RangeTestSettings settings = plan(options, setup.optimizer());
     settings.validation = val_loader != nullptr;
     auto before = setup.lend(options, [&](const Setup::Lent& lent) {
-      team.start(terms_of_test(settings, options, setup.optimizer()), lent.borrowed,
+      team.start(fingerprint_of_test(settings, options, setup.optimizer()), lent.borrowed,
                  setup.optimizer(), options);
       saved = nullptr;
       last_options = options;
@@ -88,14 +87,15 @@ struct Finder<T>::State {
 
   // Runs a range test on what is lent.
   void record(const RangeTestSettings& settings, const RangeTestOptions& options,
-              const Setup::Lent& lent, AnyLoader& train_loader, AnyLoader* val_loader, Team& team) {
+              const Setup::Lent& lent, AnyLoader& train_loader, AnyLoader* val_loader,
+              Session& team) {
     Recorder recorder(settings);
     try {
       const auto train_batches = train_loader.walk(lent.device);
       train_batches->start();
       Step step(*train_batches, lent.device, setup.optimizer(), options, team,
                 /*with_metrics=*/!val_loader);
-      BatchCache cache(val_loader ? most_cached_bytes(options, lent.device) : 0);
+      BatchCache cache(val_loader ? max_cached_bytes(options, lent.device) : 0);
       std::optional<Validation> validation;
       if (val_loader) {
         validation.emplace(*val_loader, lent.device, cache, lent.mode, options, team);
@@ -106,10 +106,10 @@ struct Finder<T>::State {
         step.add_figures(measured);
         return measured;
       };
-      const Watch watch(options, team);
-      IterationsInFlight iterations(most_in_flight(options, lent.device), recorder, watch);
+      const ProgressReporter watch(options, team);
+      PendingIterations iterations(max_pending_iterations(options, lent.device), recorder, watch);
       const StopReason reason =
-          training::range_test(settings, setup.optimizer(), step, measure, iterations);
+          detail::range_test(settings, setup.optimizer(), step, measure, iterations);
       team.end();
       history = recorder.finish(reason);
     } catch (...) {
@@ -118,19 +118,19 @@ struct Finder<T>::State {
     }
   }
 
-  // Trains the heats of a race, each on what is lent for it.
+  // Trains the trials of a race, each on what is lent for it.
   RaceResult race(RaceSettings settings, AnyLoader& train_loader, AnyLoader* val_loader,
-                  const RaceOptions& options, Team& team) {
+                  const RaceOptions& options, Session& team) {
     RaceProgress progress(options, settings.num_iter, team.leads());
-    std::optional<BatchCache> cache;  // one for all heats
-    const auto run_heat = [&](double lr, std::int64_t num_iter) {
-      const auto rates = group_rates(lr, suggest::detail::nearest_iteration(history, lr));
-      Heat heat(rates, num_iter, setup.optimizer(), progress);
+    std::optional<BatchCache> cache;  // one for all trials
+    const auto run_trial = [&](double lr, std::int64_t num_iter) {
+      const auto rates = group_rates(lr, detail::nearest_iteration(history, lr));
+      Trial heat(rates, num_iter, setup.optimizer(), progress);
       Measurement reached;
       const auto train = [&](const Setup::Lent& lent) {
-        team.start(
-            terms_of_heat(rates, num_iter, val_loader != nullptr, last_options, setup.optimizer()),
-            lent.borrowed, setup.optimizer(), last_options);
+        team.start(fingerprint_of_trial(rates, num_iter, val_loader != nullptr, last_options,
+                                        setup.optimizer()),
+                   lent.borrowed, setup.optimizer(), last_options);
         const auto train_batches = train_loader.walk(lent.device);
         train_batches->start();
         Step step(*train_batches, lent.device, setup.optimizer(), last_options, team,
@@ -139,7 +139,7 @@ struct Finder<T>::State {
           reached = heat.train(step, [&] { return read(step.take_measured()); });
           return;
         }
-        if (!cache) cache.emplace(most_cached_bytes(last_options, lent.device));
+        if (!cache) cache.emplace(max_cached_bytes(last_options, lent.device));
         Validation validation(*val_loader, lent.device, *cache, lent.mode, last_options, team);
         reached = heat.train(step, [&] { return Measurement{step.loss(), {}, {}}; });
         if (std::isfinite(reached.loss)) reached = read(validation());
@@ -147,10 +147,10 @@ struct Finder<T>::State {
       setup.lend(last_options, train)->restore();
       return RaceEntry{lr, heat.done(), reached.loss, false, std::move(reached.metrics)};
     };
-    if (val_loader) settings.untrained_loss = run_heat(settings.candidates.front(), 0).loss;
-    RaceResult result = Race(settings, run_heat)();
+    if (val_loader) settings.untrained_loss = run_trial(settings.candidates.front(), 0).loss;
+    RaceResult result = SuccessiveHalving(settings, run_trial)();
     team.end();
-    result.index = suggest::detail::nearest_iteration(history, result.lr);
+    result.index = detail::nearest_iteration(history, result.lr);
     return result;
   }
 
@@ -199,7 +199,7 @@ void Finder<T>::add(const torch::Tensor& tensor) {
 template <class T>
 const History& Finder<T>::range_test(AnyLoader& train_loader, AnyLoader* val_loader,
                                      const RangeTestOptions& options) {
-  Team team(options.ranks());
+  Session team(options.ranks());
   team.run([&] {
     State::check(train_loader, val_loader, options);
     state_->range_test(train_loader, val_loader, options, team);
@@ -210,10 +210,10 @@ const History& Finder<T>::range_test(AnyLoader& train_loader, AnyLoader* val_loa
 template <class T>
 RaceResult Finder<T>::race(AnyLoader& train_loader, AnyLoader* val_loader,
                            const RaceOptions& options) {
-  Team team(state_->last_options.ranks());
+  Session team(state_->last_options.ranks());
   return team.run([&] {
     State::check(train_loader, val_loader, state_->last_options);
-    const RaceSettings settings = plan_race(options, recorded_history());
+    const RaceSettings settings = resolve_race(options, recorded_history());
     reset();
     return state_->race(settings, train_loader, val_loader, options, team);
   });
@@ -243,8 +243,8 @@ Suggestion Finder<T>::suggestion() const {
 
 template <class T>
 void Finder<T>::set_rates(const Suggestion& suggestion) {
-  training::set_rates(state_->setup.optimizer(),
-                      state_->group_rates(suggestion.lr, suggestion.index));
+  detail::set_rates(state_->setup.optimizer(),
+                    state_->group_rates(suggestion.lr, suggestion.index));
 }
 
 template <class T>
@@ -269,4 +269,4 @@ void Finder<T>::reset() {
   if (auto saved = std::exchange(state_->saved, nullptr)) saved->restore();
 }
 
-}  // namespace lrfinder::training
+}  // namespace lrfinder::detail

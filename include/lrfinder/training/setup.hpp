@@ -7,17 +7,16 @@
 
 #include <torch/torch.h>
 
-#include <lrfinder/curve/error.hpp>
-#include <lrfinder/training/autocast.hpp>
-#include <lrfinder/training/gradient_scaler.hpp>
-#include <lrfinder/training/module_handle.hpp>
-#include <lrfinder/training/options.hpp>
-#include <lrfinder/training/placement.hpp>
-#include <lrfinder/training/saved_state.hpp>
-#include <lrfinder/training/thread_modes.hpp>
-#include <lrfinder/training/training_mode.hpp>
+#include <lrfinder/error.hpp>
+#include <lrfinder/options.hpp>
+#include <lrfinder/snapshot/modes.hpp>
+#include <lrfinder/snapshot/saved_state.hpp>
+#include <lrfinder/torch/autocast.hpp>
+#include <lrfinder/torch/device.hpp>
+#include <lrfinder/torch/gradient_scaler.hpp>
+#include <lrfinder/torch/module.hpp>
 
-namespace lrfinder::training {
+namespace lrfinder::detail {
 
 /// What the user trains with, and lends: a model, an optimizer, a criterion, and what else the
 /// criterion changes.
@@ -39,7 +38,7 @@ class Setup {
     torch::Device device;
     /// The mode of the model.
     TrainingMode& mode;
-    const Borrowed& borrowed;
+    const TrainingState& borrowed;
   };
 
   /// Saves everything and lends it to `use`. Gives it back when that throws; otherwise the caller
@@ -51,7 +50,7 @@ class Setup {
           "range_test: called under c10::InferenceMode, where nothing can be trained; end the "
           "guard's scope before");
     }
-    Borrowed borrowed = borrowed_;
+    TrainingState borrowed = borrowed_;
     borrowed.optimizers.push_back(optimizer_);
     const Placement placement(borrowed.modules.front(), *optimizer_, device_);
     if (options.autocast()) require_autocast(placement.device, *options.autocast());
@@ -74,7 +73,7 @@ class Setup {
  private:
   torch::optim::Optimizer* optimizer_;
   std::optional<torch::Device> device_;
-  Borrowed borrowed_;
+  TrainingState borrowed_;
 };
 
-}  // namespace lrfinder::training
+}  // namespace lrfinder::detail

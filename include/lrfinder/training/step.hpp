@@ -9,25 +9,25 @@
 
 #include <torch/torch.h>
 
-#include <lrfinder/curve/error.hpp>
-#include <lrfinder/training/any_loader.hpp>
-#include <lrfinder/training/compatibility.hpp>
-#include <lrfinder/training/evaluator.hpp>
-#include <lrfinder/training/gradient_scaler.hpp>
-#include <lrfinder/training/gradients.hpp>
-#include <lrfinder/training/means.hpp>
-#include <lrfinder/training/optimizer_state.hpp>
-#include <lrfinder/training/options.hpp>
-#include <lrfinder/training/team.hpp>
+#include <lrfinder/data/any_loader.hpp>
+#include <lrfinder/distributed/session.hpp>
+#include <lrfinder/error.hpp>
+#include <lrfinder/options.hpp>
+#include <lrfinder/snapshot/saved_optimizer.hpp>
+#include <lrfinder/torch/compatibility.hpp>
+#include <lrfinder/torch/gradient_scaler.hpp>
+#include <lrfinder/torch/gradients.hpp>
+#include <lrfinder/training/evaluation.hpp>
+#include <lrfinder/training/measurement.hpp>
 
-namespace lrfinder::training {
+namespace lrfinder::detail {
 
 /// One update of the optimizer, as a training loop does it.
 class Step {
  public:
   /// All arguments live as long as this.
-  Step(AnyWalk& batches, torch::Device device, torch::optim::Optimizer& optimizer,
-       const RangeTestOptions& options, Team& team, bool with_metrics)
+  Step(AnyBatchIterator& batches, torch::Device device, torch::optim::Optimizer& optimizer,
+       const RangeTestOptions& options, Session& team, bool with_metrics)
       : batches_(batches),
         evaluate_(device, options),
         optimizer_(optimizer),
@@ -161,11 +161,11 @@ class Step {
     checked_gradients_ = true;
   }
 
-  AnyWalk& batches_;
+  AnyBatchIterator& batches_;
   Evaluator evaluate_;
   torch::optim::Optimizer& optimizer_;
   const RangeTestOptions& options_;
-  Team& team_;
+  Session& team_;
   Closure closure_;
   GradientScaler scaler_;
   bool skipped_ = false;
@@ -177,4 +177,4 @@ class Step {
   bool checked_gradients_ = false;
 };
 
-}  // namespace lrfinder::training
+}  // namespace lrfinder::detail

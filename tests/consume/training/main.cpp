@@ -3,7 +3,7 @@
 #include <vector>
 
 #ifdef COMPILED_APART
-#include <lrfinder/lr_finder.hpp>
+#include <lrfinder/finder.hpp>
 #else
 #include <lrfinder/lrfinder.hpp>
 #endif

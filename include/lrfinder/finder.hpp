@@ -1,0 +1,254 @@
+#pragma once
+
+/// @file
+/// LRFinder alone, which is quick to compile. Its work is done in `lr_finder.cpp`, which has to be
+/// among the sources of the program; the CMake target `lrfinder::compiled` sees to that.
+
+#include <optional>
+#include <ostream>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include <torch/torch.h>
+
+#include <lrfinder/data/loader.hpp>
+#include <lrfinder/data/objective.hpp>
+#include <lrfinder/error.hpp>
+#include <lrfinder/history/history.hpp>
+#include <lrfinder/options.hpp>
+#include <lrfinder/race/options.hpp>
+#include <lrfinder/suggest/race_result.hpp>
+#include <lrfinder/suggest/suggestion.hpp>
+#include <lrfinder/torch/module.hpp>
+#include <lrfinder/training/finder.hpp>
+
+namespace lrfinder {
+
+/// Finds the learning rate to train with, by a range test on the user's own model, optimizer,
+/// criterion and data.
+///
+///     lrfinder::LRFinder finder(model, optimizer, criterion);
+///     finder.range_test(*train_loader);
+///     double lr = finder.suggestion();
+///
+/// The range test borrows: when it ends, by returning or by an exception, model, optimizer and
+/// random state are bit for bit what they were.
+///
+/// - Model: a module holder (`torch::nn::Sequential`, what TORCH_MODULE makes), a `shared_ptr` to a
+///   module, an `AnyModule`, a TorchScript module, or a module by reference.
+/// - Optimizer: any `torch::optim::Optimizer`, by reference.
+/// - Criterion: a callable, a module holder, or a module by reference. It is called with
+///   `(output, target)` or, where it takes that instead, with `(model, batch)`, and returns the
+///   loss as a tensor of one element, averaged over the samples of the batch.
+///
+/// What is passed by reference has to outlive the finder. A finder can be moved; the one that it
+/// was moved from can only be given another, or end.
+template <class Model, class Optimizer, class Criterion>
+class LRFinder {
+  static_assert(detail::is_model<Model>,
+                "LRFinder: the model must be a module holder, a std::shared_ptr to a module, a "
+                "torch::nn::AnyModule, a torch::jit::Module, or a module by reference");
+  static_assert(std::is_base_of_v<torch::optim::Optimizer, Optimizer>,
+                "LRFinder: the optimizer must be a torch::optim::Optimizer by reference; "
+                "dereference a pointer to one");
+
+  using Objective = detail::Objective<Model, Criterion>;
+  using ModelArgument = std::conditional_t<detail::is_module<Model>, Model&, Model>;
+  using CriterionArgument = std::conditional_t<detail::is_module<Criterion>, Criterion&, Criterion>;
+
+ public:
+  /// A finder that works where the model is: on the device of its first parameter.
+  ///
+  /// Throws InvalidOption when the model or the criterion is an empty holder or pointer.
+  LRFinder(ModelArgument model, Optimizer& optimizer, CriterionArgument criterion)
+      : LRFinder(std::optional<torch::Device>(), std::forward<ModelArgument>(model), optimizer,
+                 std::forward<CriterionArgument>(criterion)) {}
+
+  /// A finder that works on `device`: the model goes there for the test, and comes back.
+  LRFinder(ModelArgument model, Optimizer& optimizer, CriterionArgument criterion,
+           torch::Device device)
+      : LRFinder(std::optional(device), std::forward<ModelArgument>(model), optimizer,
+                 std::forward<CriterionArgument>(criterion)) {}
+
+  /// Runs the range test and records the training loss, measured before each update.
+  ///
+  /// `train_loader`: anything that a range-based for loop walks and can walk again: a `torch::data`
+  /// loader, a vector of batches, a range of your own. A loader that runs out starts again. A batch
+  /// is a `torch::data::Example<>`, a pair or tuple, or a struct of two members: input, target.
+  ///
+  /// Returns the history, as history() does. Throws InvalidOption, EmptyLoader, InvalidStep or
+  /// SnapshotError, and what the user's code throws; with RangeTestOptions::ranks also RankFailed,
+  /// where another rank has ended the test. After an exception everything is given back, and
+  /// history() holds what was recorded before it.
+  template <class TrainLoader>
+  const History& range_test(TrainLoader&& train_loader, const RangeTestOptions& options = {}) {
+    auto training = lent(train_loader, "training loader");
+    return finder_.range_test(training, nullptr, options);
+  }
+
+  /// Runs the range test and records the loss on a validation loader, measured after each update.
+  ///
+  /// `val_loader`: as `train_loader`, but walked only once where its batches can be kept on the
+  /// device; see RangeTestOptions::cache_validation. The loss is the mean over the samples that it
+  /// yields, in eval mode and without gradients; batches are weighted by dimension 0 of their
+  /// input.
+  template <class TrainLoader, class ValLoader,
+            class = std::enable_if_t<!std::is_convertible_v<ValLoader, const RangeTestOptions&>>>
+  const History& range_test(TrainLoader&& train_loader, ValLoader&& val_loader,
+                            const RangeTestOptions& options = {}) {
+    auto training = lent(train_loader, "training loader");
+    auto validation = lent(val_loader, "validation loader");
+    return finder_.range_test(training, &validation, options);
+  }
+
+  /// Finds the learning rate by trying: trains at each of a few constant rates around the
+  /// suggestion, from the same state, random numbers and batches. The better half goes on to a
+  /// longer heat, and the last is decided by the mean of the last training losses. A rate a little
+  /// below the best wins where it does as well but for one hundredth.
+  ///
+  /// Needs a range test before, and trains as that did: with its accumulation, clipping and so on.
+  /// A range test that ran with `restore(false)` is undone first. Every heat gives everything back,
+  /// when it ends and when an exception ends it. Costs at most as many updates as the options'
+  /// budget says, by default 6 times the range test.
+  ///
+  /// What wins is the best rate for a training as long as the last rung, which is short: with the
+  /// defaults 1.6 times the range test. Where the rate stays constant, longer trainings want lower
+  /// rates. Where it will be lowered, short trainings underrate high ones, which pay off late (Wu
+  /// et al. 2018, arXiv:1803.02021). So make the last rung as long as you can afford:
+  /// `RaceOptions().budget(20)`.
+  ///
+  /// Returns the winner, with the table of what each rate reached. Throws InvalidOption before
+  /// anything is touched; NoSuggestion before a range test, and where no rate lowers the loss; and
+  /// what range_test throws.
+  template <class TrainLoader>
+  RaceResult race(TrainLoader&& train_loader, const RaceOptions& options = {}) {
+    auto training = lent(train_loader, "training loader");
+    return finder_.race(training, nullptr, options);
+  }
+
+  /// Runs a race that is decided by the loss on a validation loader, which is measured once before
+  /// and at the end of every heat, as in range_test.
+  template <class TrainLoader, class ValLoader,
+            class = std::enable_if_t<!std::is_convertible_v<ValLoader, const RaceOptions&>>>
+  RaceResult race(TrainLoader&& train_loader, ValLoader&& val_loader,
+                  const RaceOptions& options = {}) {
+    auto training = lent(train_loader, "training loader");
+    auto validation = lent(val_loader, "validation loader");
+    return finder_.race(training, &validation, options);
+  }
+
+  /// What the last range test recorded; empty before the first.
+  const History& history() const noexcept { return finder_.history(); }
+
+  /// The learning rate to train with, read off the last history by suggest::steepest().
+  ///
+  /// Throws NoSuggestion before a range test, and where the curve carries no answer.
+  Suggestion suggestion() const { return finder_.suggestion(); }
+
+  /// The learning rate that a recipe of your choice reads off the last history: one from the
+  /// namespace lrfinder::suggest, or a callable of your own.
+  Suggestion suggestion(const Recipe& recipe) const { return recipe(finder_.recorded_history()); }
+
+  /// Sets the suggested learning rate on the optimizer: on its first parameter group, and on the
+  /// others with the ratio that they had at that point of the test. Returns the suggestion.
+  Suggestion apply_suggestion() { return apply_suggestion(suggestion()); }
+
+  /// Sets a suggestion from history() on the optimizer, as above.
+  Suggestion apply_suggestion(Suggestion suggestion) {
+    finder_.set_rates(suggestion);
+    return suggestion;
+  }
+
+  /// Draws the last history into a file, by its ending: .svg, .png, .pdf, .html, .txt or .gp; see
+  /// lrfinder::plot(), which also draws several histories into one picture.
+  void plot(const std::string& path) const { finder_.plot(path); }
+  /// The same with options, for which `curve/plot_options.hpp` has to be included.
+  void plot(const std::string& path, const PlotOptions& options) const {
+    finder_.plot(path, options);
+  }
+
+  /// Draws the last history with letters, as wide as the terminal.
+  void plot(std::ostream& out) const { finder_.plot(out); }
+  /// The same with options.
+  void plot(std::ostream& out, const PlotOptions& options) const { finder_.plot(out, options); }
+
+  /// Names what else the criterion trains or changes, to be given back with the rest: modules (as
+  /// the model is given), optimizers and tensors, for example the discriminator of a GAN and its
+  /// optimizer. All have to outlive the finder.
+  ///
+  /// Throws InvalidOption when a module is empty.
+  template <class... Others>
+  LRFinder& also_restore(Others&... others) {
+    (require(others, "also_restore: a module is empty; construct it before"), ...);
+    (add(others), ...);
+    return *this;
+  }
+
+  /// Undoes a range test that ran with `restore(false)`: everything is as it was before it. Does
+  /// nothing when everything has been given back already, so that it can never undo training.
+  void reset() { finder_.reset(); }
+
+ private:
+  LRFinder(std::optional<torch::Device> device, ModelArgument model, Optimizer& optimizer,
+           CriterionArgument criterion)
+      : objective_(std::forward<ModelArgument>(model), std::forward<CriterionArgument>(criterion)),
+        finder_(optimizer, device) {
+    require(objective_.model(), "LRFinder: the model is empty; construct it before the finder");
+    require(objective_.criterion(), "LRFinder: the criterion is empty; construct it before");
+    add(objective_.model());
+    if constexpr (detail::is_model<Criterion>) add(objective_.criterion());
+  }
+
+  template <class Lent>
+  static void require(Lent& lent, const char* message) {
+    if constexpr (detail::is_model<Lent>) {
+      if (detail::is_empty(lent)) throw InvalidOption(message);
+    }
+  }
+
+  template <class Other>
+  void add(Other& other) {
+    static_assert(detail::is_model<Other> || std::is_same_v<Other, torch::Tensor> ||
+                      std::is_base_of_v<torch::optim::Optimizer, Other>,
+                  "also_restore: takes modules, optimizers and tensors");
+    if constexpr (detail::is_model<Other>) {
+      finder_.add(detail::module_of(other));
+    } else {
+      finder_.add(other);
+    }
+  }
+
+  // A loader whose batches go through the model and the criterion.
+  template <class Loader>
+  auto lent(Loader& loader, const char* name) {
+    static_assert(detail::is_loader<Loader>,
+                  "range_test: a loader must be something that a range-based for loop walks; "
+                  "dereference the pointer that torch::data::make_data_loader returns");
+    if constexpr (detail::is_loader<Loader>) {
+      static_assert(
+          detail::is_criterion_for<Model, Criterion, detail::traits::batch_t<Loader>>,
+          "range_test: the criterion must be callable as criterion(output, target), where output "
+          "is what the model's forward() returns for the input of a batch, or as "
+          "criterion(model, batch), and return a torch::Tensor. A batch is a "
+          "torch::data::Example<>, a pair or tuple, or a struct of two members; other batches "
+          "need the form criterion(model, batch)");
+      return detail::TypedLoader<Objective, Loader>(objective_, loader, name);
+    }
+  }
+
+  Objective objective_;
+  detail::Finder<> finder_;
+};
+
+/// Modules and the optimizer are held by reference, all else is held as it is.
+template <class Model, class Optimizer, class Criterion>
+LRFinder(Model&&, Optimizer&, Criterion&&)
+    -> LRFinder<std::decay_t<Model>, Optimizer, std::decay_t<Criterion>>;
+
+/// The same with a device.
+template <class Model, class Optimizer, class Criterion>
+LRFinder(Model&&, Optimizer&, Criterion&&, torch::Device)
+    -> LRFinder<std::decay_t<Model>, Optimizer, std::decay_t<Criterion>>;
+
+}  // namespace lrfinder

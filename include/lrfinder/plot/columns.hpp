@@ -1,0 +1,112 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <vector>
+
+#include <lrfinder/plot/axis.hpp>
+#include <lrfinder/suggest/numeric.hpp>
+
+// What a picture reads off the columns of a history.
+namespace lrfinder::detail {
+
+using Column = std::vector<double>;
+
+/// The change of the loss per iteration: central differences over a hundredth of the curve to both
+/// sides, which for a test of 100 iterations is NumPy's gradient; one-sided at both ends.
+inline Column change_per_iteration(const Column& loss) {
+  const std::size_t reach = std::max<std::size_t>(1, loss.size() / 100);
+  Column change(loss.size(), 0.0);
+  for (std::size_t i = 0; i < loss.size() && loss.size() > 1; ++i) {
+    const std::size_t before = i - std::min(i, reach);
+    const std::size_t after = std::min(i + reach, loss.size() - 1);
+    change[i] = (loss[after] - loss[before]) / static_cast<double>(after - before);
+  }
+  return change;
+}
+
+/// The value of a column at a learning rate, between the two iterations around it.
+inline double value_at(double lr, const Column& lrs, const Column& values) {
+  if (lrs.empty()) return std::numeric_limits<double>::quiet_NaN();
+  const auto after = std::lower_bound(lrs.begin(), lrs.end(), lr);
+  if (after == lrs.begin()) return values.front();
+  if (after == lrs.end()) return values.back();
+  const auto i = static_cast<std::size_t>(after - lrs.begin());
+  const double weight = (lr - lrs[i - 1]) / (lrs[i] - lrs[i - 1]);
+  return weight == 1 ? values[i] : values[i - 1] + weight * (values[i] - values[i - 1]);
+}
+
+/// The finite ones of the first `count` values.
+inline Column finite_values(const Column& values, std::size_t count) {
+  Column finite;
+  std::copy_if(values.begin(),
+               values.begin() + static_cast<std::ptrdiff_t>(std::min(count, values.size())),
+               std::back_inserter(finite), [](double value) { return std::isfinite(value); });
+  return finite;
+}
+
+/// Index of the smallest finite value; 0 where there is none.
+inline std::size_t index_of_minimum(const Column& values) {
+  std::size_t best = values.size();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (std::isfinite(values[i]) && (best == values.size() || values[i] < values[best])) best = i;
+  }
+  return best == values.size() ? 0 : best;
+}
+
+/// The losses worth looking at: from the plateau at the start, with its noise but for outliers,
+/// down to the minimum, and of what comes after it a third as much again.
+inline Range range_of_descent(const Column& loss, const Column& raw_loss) {
+  const Column all = finite_values(loss, loss.size());
+  if (all.empty()) return {0, 1};
+  const std::size_t minimum = index_of_minimum(loss);
+  const Column left = finite_values(loss, minimum + 1);
+  const double highest = *std::max_element(all.begin(), all.end());
+  double low = loss[minimum];
+  double high = *std::max_element(left.begin(), left.end());
+  const Column noise = finite_values(raw_loss, minimum + 1);
+  if (!noise.empty()) {
+    low = std::min(low, *std::min_element(noise.begin(), noise.end()));
+    high = std::max(high, quantile(noise, 0.98));
+  }
+  // A curve that does not descend is shown as flat as it is, or climbing.
+  const double least = std::max(0.1 * std::fabs(low), 1e-12);
+  if (high - low < least) {
+    high = std::min(std::max(high, highest), low + 10 * least);
+    const double missing = std::max(0.0, least - (high - low)) / 2;
+    low -= missing;
+    high += missing;
+  }
+  const double descent = high - low;
+  return {low - 0.08 * descent,
+          std::max(high, std::min(highest, high + descent / 3)) + 0.05 * descent};
+}
+
+/// The changes worth looking at: the descent in full, and of what comes after it ten times as much
+/// at most; and the size below which they are noise.
+struct ChangeView {
+  Range range;
+  double threshold;
+};
+
+inline ChangeView view_of_change(const Column& change, std::size_t minimum) {
+  const Column all = finite_values(change, change.size());
+  const auto largest = [](const Column& values) {
+    double size = 0;
+    for (const double value : values) size = std::max(size, std::fabs(value));
+    return size;
+  };
+  double size = largest(finite_values(change, minimum + 1));
+  if (size == 0) size = largest(all);
+  if (size == 0) size = 1;
+  Range range{-0.3 * size, 0.3 * size};
+  for (const double value : all) {
+    range = {std::max(std::min(range.low, value), -3 * size),
+             std::min(std::max(range.high, value), 10 * size)};
+  }
+  return {range, size / 30};
+}
+
+}  // namespace lrfinder::detail

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <lrfinder/detail/number_text.hpp>
+#include <lrfinder/plot/compose.hpp>
+#include <lrfinder/plot/graphic_script.hpp>
+#include <lrfinder/plot/layout.hpp>
+#include <lrfinder/plot/options.hpp>
+#include <lrfinder/plot/picture.hpp>
+#include <lrfinder/plot/script_parts.hpp>
+
+namespace lrfinder::detail {
+
+/// The script that draws the losses of a picture with letters, for a terminal.
+inline std::string letter_script(const Picture& picture, int columns, int rows) {
+  const std::string size = std::to_string(columns) + "," + std::to_string(rows);
+  std::string script = "set encoding utf8\nset terminal dumb noenhanced mono size " + size + "\n" +
+                       data_blocks(picture);
+  if (!picture.title.empty()) {
+    const std::string title = shortened(picture.title, static_cast<std::size_t>(columns) - 4);
+    script += "set title " + gnuplot_string(title) + "\n";
+  }
+  script += "set key below horizontal\nset tics scale 0.5\nset xlabel 'learning rate'\n" +
+            axis_commands("x", picture.lr, true) + axis_commands("y", picture.loss, true) + "plot ";
+  for (std::size_t i = 0; i < picture.curves.size(); ++i) {
+    if (picture.shows_raw_loss()) {
+      script += block(i) + " using 1:3 with points pt '.' title 'raw loss', ";
+    }
+    script += block(i) + " using 1:2 with points pt '" + "*o#x+%="[i % 7] + "' title " +
+              gnuplot_string(legend_of(picture, i)) + ", ";
+  }
+  for (const Mark& mark : picture.marks) {
+    script += point(mark.lr, mark.loss) + " pt '@' title " +
+              gnuplot_string(picture.single() ? legend_of(mark) : "") + ", ";
+  }
+  return script + nothing(picture.lr, picture.loss);
+}
+
+}  // namespace lrfinder::detail
+
+namespace lrfinder {
+
+/// The kinds of picture that gnuplot draws.
+enum class PictureFormat {
+  svg,  ///< vectors, for the web
+  png,  ///< pixels
+  pdf,  ///< vectors, for print
+  txt   ///< letters, for a terminal: the upper panel alone
+};
+
+namespace detail {
+
+inline std::string gnuplot_script(const Picture& picture, const Layout& layout,
+                                  PictureFormat format) {
+  const std::string pixels = std::to_string(layout.width) + "," + std::to_string(layout.height);
+  const std::string inches = to_text(layout.width / 100.0) + "," + to_text(layout.height / 100.0);
+  GraphicTerminal terminal{"svg fixed size " + pixels, 13, 0.65, ""};
+  if (format == PictureFormat::png) terminal = {"pngcairo size " + pixels, 10, 1, ":Bold"};
+  if (format == PictureFormat::pdf) {
+    terminal = {"pdfcairo fontscale 1 size " + inches, 7.7, 1, ":Bold"};
+  }
+  return GraphicScript(picture, layout, std::move(terminal)).write();
+}
+
+}  // namespace detail
+
+/// The script with which gnuplot draws a picture of one curve or several, data included. It writes
+/// the picture to its standard output, and names no file.
+///
+/// Throws InvalidOption for options that make no sense, PlotError where there is nothing to draw,
+/// InvalidHistory where the columns of a history differ in length.
+inline std::string gnuplot_script(const std::vector<NamedCurve>& curves, PictureFormat format,
+                                  const PlotOptions& options = {}) {
+  const detail::Picture picture = detail::Composer(curves, options).compose();
+  if (format == PictureFormat::txt) {
+    const auto [columns, rows] = options.text_size().value_or(std::pair(80, 24));
+    return detail::letter_script(picture, columns, rows);
+  }
+  const detail::Layout layout(picture, options.width(), options.height());
+  return detail::gnuplot_script(picture, layout, format);
+}
+
+}  // namespace lrfinder

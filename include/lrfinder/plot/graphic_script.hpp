@@ -1,0 +1,208 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <utility>
+
+#include <lrfinder/detail/number_text.hpp>
+#include <lrfinder/plot/label_place.hpp>
+#include <lrfinder/plot/layout.hpp>
+#include <lrfinder/plot/picture.hpp>
+#include <lrfinder/plot/script_parts.hpp>
+
+namespace lrfinder::detail {
+
+/// What sets one of gnuplot's terminals apart from another.
+struct GraphicTerminal {
+  std::string name_and_size;
+  /// Sizes that give the same letters and points everywhere, on a picture 800 units wide.
+  double letters;
+  double points;
+  /// What makes a font bold.
+  const char* bold;
+};
+
+/// Writes the script that draws a picture with lines: its panels one above the other.
+class GraphicScript {
+ public:
+  GraphicScript(const Picture& picture, const Layout& layout, GraphicTerminal terminal)
+      : picture_(picture), layout_(layout), terminal_(std::move(terminal)) {}
+
+  std::string write() {
+    line("set encoding utf8");
+    line("set terminal " + terminal_.name_and_size + " noenhanced rounded background rgb 'white'" +
+         font(1));
+    script_ += data_blocks(picture_);
+    line("set multiplot");
+    for (std::size_t i = 0; i < layout_.panels.size(); ++i) panel(i);
+    line("unset multiplot");
+    return script_;
+  }
+
+ private:
+  void line(const std::string& command) { script_ += command + "\n"; }
+
+  std::string scaled(double size) const { return rounded(size * layout_.unit, 4); }
+  std::string width(double size) const { return " lw " + scaled(size); }
+  std::string point_size(double size) const { return " ps " + scaled(size * terminal_.points); }
+
+  /// `size`: relative to the letters of the axes.
+  std::string font(double size, const std::string& weight = "") const {
+    return " font 'sans-serif" + weight + "," + scaled(size * terminal_.letters) + "'";
+  }
+
+  /// Text at a place of the whole picture, given in units from its upper left corner.
+  void text(double x, double y, const std::string& words, const std::string& look) {
+    line("set label " + gnuplot_string(words) + " at screen " +
+         to_text(layout_.fraction_of_width(x)) + "," + to_text(1 - layout_.fraction_of_height(y)) +
+         " " + look);
+  }
+
+  void panel(std::size_t index) {
+    const Panel& panel = layout_.panels[index];
+    const bool last = index + 1 == layout_.panels.size();
+    line("reset");
+    line("set border 3 lc rgb '#606060'" + width(1));
+    line("set tics nomirror out scale 0.6,0.3 textcolor rgb '#303030'");
+    line("set grid xtics ytics lt 1 lc rgb '#E8E8E8'" + width(0.8));
+    line("set lmargin at screen " + to_text(layout_.fraction_of_width(layout_.left)));
+    line("set rmargin at screen " + to_text(layout_.fraction_of_width(layout_.right)));
+    line("set bmargin at screen " + to_text(1 - layout_.fraction_of_height(panel.bottom)));
+    line("set tmargin at screen " + to_text(1 - layout_.fraction_of_height(panel.top)));
+    script_ += axis_commands("x", picture_.lr, last) + axis_commands("y", *panel.axis, true);
+    text(18, (panel.bottom + panel.top) / 2, panel.name, "center rotate by 90");
+    regions(index == 0);
+    if (index == 0) header();
+    if (last) footer(panel.bottom);
+    script_ += "plot ";
+    if (index == 0) losses();
+    if (index == 1) changes();
+    if (index == 2) metrics();
+    script_ += nothing(picture_.lr, *panel.axis);
+  }
+
+  void regions(bool in_words) {
+    if (picture_.diverged_from && picture_.lr.holds(*picture_.diverged_from)) {
+      line("set object rectangle from " + to_text(*picture_.diverged_from) +
+           ",graph 0 to graph 1,1 behind fc rgb '#EDEDED' fs solid noborder");
+      const double left = picture_.lr.fraction(*picture_.diverged_from);
+      if (in_words) {
+        line("set label 'diverged' at graph " + to_text(std::min((left + 1) / 2, left + 0.025)) +
+             ",0.97 right rotate by 90 textcolor rgb '#707070'");
+      }
+    }
+    if (picture_.show_lr) vertical(*picture_.show_lr, " dt 2 lc rgb '#404040'");
+    if (!picture_.single()) return;
+    for (const Mark& mark : picture_.marks) vertical(mark.lr, " dt 3" + colour_of(mark));
+  }
+
+  void vertical(double lr, const std::string& look) {
+    if (!picture_.lr.holds(lr)) return;
+    const std::string x = to_text(lr);
+    line("set arrow from " + x + ",graph 0 to " + x + ",graph 1 nohead back" + width(1.2) + look);
+  }
+
+  void header() {
+    double y = 20;
+    for (const std::string& words : layout_.title) {
+      text(layout_.left, y, words, "left" + font(1.15, terminal_.bold));
+      y += 22;
+    }
+    line("set key at screen " + to_text(layout_.fraction_of_width(layout_.left)) + "," +
+         to_text(1 - layout_.fraction_of_height(layout_.legend_top)) +
+         " left top horizontal Left reverse samplen 1.6 maxcols " +
+         std::to_string(layout_.legend_columns) + " textcolor rgb '#303030'");
+    if (picture_.single() && picture_.marks.size() == 1) name(picture_.marks.front());
+  }
+
+  /// The suggestion in words beside its mark.
+  void name(const Mark& mark) {
+    if (!picture_.lr.holds(mark.lr) || !picture_.loss.holds(mark.loss)) return;
+    const std::string words = "lr " + rounded(mark.lr);
+    const Panel& panel = layout_.panels.front();
+    const LabelPlace place =
+        place_beside(picture_.lr.fraction(mark.lr), picture_.loss.fraction(mark.loss),
+                     8 * static_cast<double>(words.size()) / (layout_.right - layout_.left),
+                     18 / (panel.bottom - panel.top), picture_);
+    line("set style textbox opaque noborder fc rgb '#FFFFFF' margins 0.5,0.5");
+    line("set label " + gnuplot_string(words) + " at graph " + to_text(place.x) + "," +
+         to_text(place.y) + (place.left_aligned ? " left" : " right") + " front boxed textcolor" +
+         colour_of(mark).substr(3));
+  }
+
+  void footer(double bottom) {
+    double y = bottom + 42;
+    text((layout_.left + layout_.right) / 2, y, "learning rate", "center");
+    y += 6;
+    for (const std::string& remark : layout_.remarks) {
+      text(layout_.left, y += 15, remark, "left textcolor rgb '#505050'");
+    }
+  }
+
+  void add(const std::string& plot) { script_ += plot + ", "; }
+
+  void losses() {
+    for (std::size_t i = 0; i < picture_.curves.size(); ++i) {
+      if (!picture_.curves[i].has_band()) continue;
+      add(block(i) + " using 1:5:6 with filledcurves" + colour(i) +
+          " fs transparent solid 0.2 noborder notitle");
+    }
+    for (std::size_t i = 0; i < picture_.curves.size(); ++i) {
+      const DrawnCurve& curve = picture_.curves[i];
+      if (picture_.shows_raw_loss()) {
+        const std::string look = " with points pt 7 lc rgb '#9CCBEA'";
+        add(block(i) + " using 1:3" + look + point_size(curve.lr.size() > 300 ? 0.3 : 0.45) +
+            " notitle");
+        add("NaN" + look + point_size(0.6) + " title 'raw loss'");
+      }
+      add(block(i) + " using 1:2 with lines" + width(2.2) + colour(i) + dashes(i) + " title " +
+          gnuplot_string(legend_of(picture_, i)));
+    }
+    for (const Mark& mark : picture_.marks) {
+      add(point(mark.lr, mark.loss) + look_of(mark) +
+          (picture_.single() ? " title " + gnuplot_string(legend_of(mark)) : " notitle"));
+    }
+    for (const Mark& mark : one_mark_per_recipe(picture_)) {
+      if (picture_.single()) break;
+      add("NaN with points lc rgb '#303030'" + point_size(1.1) + shape(mark.recipe_index) +
+          " title " + gnuplot_string(shortened(mark.recipe, 30)));
+    }
+    if (picture_.show_lr) {
+      add("NaN with lines dt 2 lc rgb '#404040'" + width(1.2) + " title " +
+          gnuplot_string("lr " + rounded(*picture_.show_lr)));
+    }
+  }
+
+  void changes() {
+    add("0 with lines lc rgb '#909090'" + width(1) + " notitle");
+    for (std::size_t i = 0; i < picture_.curves.size(); ++i) {
+      add(block(i) + " using 1:(symlog($4)) with lines" + width(1.5) + colour(i) + " notitle");
+    }
+    for (const Mark& mark : picture_.marks) {
+      add(point(mark.lr, picture_.change_scale(mark.change)) + look_of(mark) + " notitle");
+    }
+  }
+
+  void metrics() {
+    for (std::size_t i = 0; i < picture_.curves.size(); ++i) {
+      add(block(i) + " using 1:7 with lines" + width(1.8) + colour(i) + dashes(i) + " notitle");
+    }
+  }
+
+  /// On one curve each recipe has its colour; among several a mark has that of its curve.
+  std::string colour_of(const Mark& mark) const {
+    return colour(picture_.single() ? mark.recipe_index + 1 : mark.curve);
+  }
+
+  std::string look_of(const Mark& mark) const {
+    return shape(mark.recipe_index) + point_size(1.1) + colour_of(mark);
+  }
+
+  const Picture& picture_;
+  const Layout& layout_;
+  GraphicTerminal terminal_;
+  std::string script_;
+};
+
+}  // namespace lrfinder::detail

@@ -1,0 +1,128 @@
+#pragma once
+
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+#include <ostream>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <lrfinder/detail/files.hpp>
+#include <lrfinder/detail/terminal.hpp>
+#include <lrfinder/error.hpp>
+#include <lrfinder/history/history.hpp>
+#include <lrfinder/plot/compose.hpp>
+#include <lrfinder/plot/gnuplot.hpp>
+#include <lrfinder/plot/gnuplot_script.hpp>
+#include <lrfinder/plot/html_page.hpp>
+#include <lrfinder/plot/layout.hpp>
+#include <lrfinder/plot/options.hpp>
+
+namespace lrfinder {
+
+namespace detail {
+
+/// The ending of a file's name in small letters, without the dot.
+inline std::string ending_of(const std::string& path) {
+  const std::size_t dot = path.find_last_of("./");
+  if (dot == std::string::npos || path[dot] == '/') return "";
+  std::string ending = path.substr(dot + 1);
+  for (char& letter : ending) {
+    letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+  }
+  return ending;
+}
+
+/// The contents of a picture's file, by the ending of its name.
+inline std::string picture_file(const std::vector<NamedCurve>& curves, const std::string& ending,
+                                const PlotOptions& options) {
+  const auto drawn_as = [&](PictureFormat format) {
+    return run_gnuplot(gnuplot_script(curves, format, options));
+  };
+  if (ending == "svg") return drawn_as(PictureFormat::svg);
+  if (ending == "png") return drawn_as(PictureFormat::png);
+  if (ending == "pdf") return drawn_as(PictureFormat::pdf);
+  if (ending == "txt") {
+    const std::string letters = drawn_as(PictureFormat::txt);
+    return letters.substr(letters.front() == '\f' ? 1 : 0);
+  }
+  if (ending == "gp") {
+    return "# Draw with: gnuplot FILE > picture.svg\n" +
+           gnuplot_script(curves, PictureFormat::svg, options);
+  }
+  if (ending == "html") {
+    const Picture picture = Composer(curves, options).compose();
+    const Layout layout(picture, options.width(), options.height());
+    return html_page(picture, layout,
+                     run_gnuplot(gnuplot_script(picture, layout, PictureFormat::svg)));
+  }
+  throw PlotError("plot: the file ends in \"" + ending +
+                  "\"; it must end in .svg, .png, .pdf, .html, .txt or .gp");
+}
+
+inline void write_picture(const std::string& path, std::string_view contents) {
+  try {
+    replace_file(path, contents);
+  } catch (const std::system_error& fault) {
+    throw PlotError("plot: cannot write " + path + ": " + fault.code().message());
+  }
+}
+
+}  // namespace detail
+
+/// Draws several curves into one picture: the smoothed losses above, their changes from iteration
+/// to iteration below, and the suggestion on each.
+///
+///     plot({{"wd 0", h0}, {"wd 1e-4", h1}}, "weight_decay.svg");
+///
+/// `path`: its ending says what is drawn: .svg, .png, .pdf, .html (shows the figures under the
+/// pointer; needs no network), .txt, or .gp (see write_gnuplot). The file is complete or what it
+/// was before. Drawn by gnuplot 5.4 or newer, which has to be on PATH.
+///
+/// Throws PlotError where the picture cannot be drawn or written, InvalidOption for options that
+/// make no sense, InvalidHistory where the columns of a history differ in length.
+inline void plot(const std::vector<NamedCurve>& curves, const std::string& path,
+                 const PlotOptions& options = {}) {
+  detail::write_picture(path, detail::picture_file(curves, detail::ending_of(path), options));
+}
+
+/// Draws one curve: above the raw losses as points, the smoothed loss as a line, the suggestion,
+/// and where the loss diverged; below the change in loss from iteration to iteration, on a
+/// symmetric logarithmic axis. The rest is as for several curves.
+inline void plot(const History& history, const std::string& path, const PlotOptions& options = {}) {
+  plot(std::vector<NamedCurve>{{"", history}}, path, options);
+}
+
+/// Draws several curves with letters, as wide as the terminal; PlotOptions::text_size has another
+/// size.
+inline void plot(const std::vector<NamedCurve>& curves, std::ostream& out,
+                 const PlotOptions& options = {}) {
+  PlotOptions sized = options;
+  if (!options.text_size()) {
+    const TerminalSize terminal = terminal_size(stdout);
+    sized.text_size(std::clamp(terminal.columns, 40, 160), std::clamp(terminal.rows - 2, 10, 40));
+  }
+  out << detail::picture_file(curves, "txt", sized);
+}
+
+/// Draws one curve with letters, as wide as the terminal.
+inline void plot(const History& history, std::ostream& out, const PlotOptions& options = {}) {
+  plot(std::vector<NamedCurve>{{"", history}}, out, options);
+}
+
+/// Leaves the script that draws several curves, data included, for another machine or for changes
+/// by hand: `gnuplot FILE > picture.svg`. gnuplot need not be installed here.
+inline void write_gnuplot(const std::vector<NamedCurve>& curves, const std::string& path,
+                          const PlotOptions& options = {}) {
+  detail::write_picture(path, detail::picture_file(curves, "gp", options));
+}
+
+/// Leaves the script that draws one curve, data included.
+inline void write_gnuplot(const History& history, const std::string& path,
+                          const PlotOptions& options = {}) {
+  write_gnuplot(std::vector<NamedCurve>{{"", history}}, path, options);
+}
+
+}  // namespace lrfinder

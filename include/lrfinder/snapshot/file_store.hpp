@@ -1,0 +1,198 @@
+#pragma once
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <system_error>
+#include <unistd.h>
+#include <vector>
+
+#include <torch/torch.h>
+
+#include <lrfinder/error.hpp>
+#include <lrfinder/snapshot/store.hpp>
+
+namespace lrfinder::detail {
+
+/// A sum that tells damaged bytes from whole ones: FNV-1a over words of eight bytes, each mixed
+/// once more, so that high bits reach low ones.
+class Checksum {
+ public:
+  /// Takes the next bytes. How they are cut into pieces does not matter.
+  void add(const void* data, std::size_t size) {
+    const auto* bytes = static_cast<const unsigned char*>(data);
+    for (; size > 0 && filled_ > 0; --size) add_byte(*bytes++);
+    for (; size >= sizeof(word_); size -= sizeof(word_), bytes += sizeof(word_)) {
+      std::memcpy(&word_, bytes, sizeof(word_));
+      mix();
+    }
+    for (; size > 0; --size) add_byte(*bytes++);
+  }
+
+  /// The sum of all bytes so far.
+  std::uint64_t value() const {
+    Checksum ended = *this;
+    ended.mix();
+    return ended.sum_ ^ filled_;
+  }
+
+ private:
+  void add_byte(unsigned char byte) {
+    word_ |= std::uint64_t{byte} << (8 * filled_);
+    if (++filled_ == sizeof(word_)) mix();
+  }
+
+  void mix() {
+    sum_ = (sum_ ^ word_) * 0x100000001b3;
+    sum_ ^= sum_ >> 32;
+    word_ = 0;
+    filled_ = 0;
+  }
+
+  std::uint64_t sum_ = 0xcbf29ce484222325;
+  std::uint64_t word_ = 0;
+  std::size_t filled_ = 0;  // bytes of the word that have come
+};
+
+/// Copies in a private temporary file, one after the other, each with a checksum. The file is
+/// removed with the store. Holds at most 16 MB in memory, whatever the size of the copies.
+class FileStore : public SnapshotStore {
+ public:
+  /// Throws SnapshotError when no file can be made in `folder`; empty: the system's for such files.
+  explicit FileStore(const std::string& folder) {
+    std::error_code ignored;
+    path_ = (folder.empty() ? std::filesystem::temp_directory_path(ignored)
+                            : std::filesystem::path(folder)) /
+            "lrfinder-XXXXXX";
+    std::string name = path_;
+    file_ = ::mkstemp(name.data());
+    if (file_ < 0) throw failure("cannot make a snapshot file in " + path_.parent_path().string());
+    path_ = name;
+  }
+
+  ~FileStore() override {
+    ::close(file_);
+    if (!kept_) ::unlink(path_.c_str());
+  }
+
+  /// Throws SnapshotError when the file cannot be written, for example on a full disk.
+  std::size_t save(const torch::Tensor& bytes) override {
+    return save_pieces([&](const Sink& sink) {
+      each_piece(bytes, [&](const torch::Tensor& piece, std::size_t) {
+        const torch::Tensor on_host = piece.cpu();
+        sink(on_host.data_ptr(), on_host.nbytes());
+      });
+    });
+  }
+
+  /// Throws SnapshotError, as save().
+  std::size_t save_pieces(const std::function<void(const Sink&)>& write) override {
+    std::size_t end = end_;
+    Checksum checksum;
+    write([&](const void* data, std::size_t size) {
+      write_at(end, static_cast<const char*>(data), size);
+      checksum.add(data, size);
+      end += size;
+    });
+    copies_.push_back({end_, end - end_, checksum.value()});
+    end_ = end;
+    return copies_.size() - 1;
+  }
+
+  void load(std::size_t number, const torch::Tensor& bytes) const override {
+    check(number);
+    each_piece(bytes, [&](const torch::Tensor& piece, std::size_t position) {
+      const torch::Tensor on_host = piece.is_cpu() ? piece : torch::empty_like(piece, torch::kCPU);
+      read(number, position, on_host.data_ptr(), on_host.nbytes());
+      if (!piece.is_cpu()) piece.copy_(on_host);
+    });
+  }
+
+  std::size_t size(std::size_t number) const override { return copies_[number].size; }
+
+  void check(std::size_t number) const override {
+    const Copy& copy = copies_[number];
+    std::vector<char> piece(std::min(copy.size, piece_size));
+    Checksum checksum;
+    for (std::size_t position = 0; position < copy.size;) {
+      const std::size_t got = read(number, position, piece.data(), piece.size());
+      checksum.add(piece.data(), got);
+      position += got;
+    }
+    if (checksum.value() != copy.checksum) {
+      throw SnapshotError("the snapshot file " + path_.string() + " was changed");
+    }
+  }
+
+  std::size_t read(std::size_t number, std::size_t position, void* data,
+                   std::size_t size) const override {
+    const Copy& copy = copies_[number];
+    size = std::min(size, copy.size - std::min(position, copy.size));
+    for (std::size_t done = 0; done < size;) {
+      const ::ssize_t got = ::pread(file_, static_cast<char*>(data) + done, size - done,
+                                    offset(copy.begin + position + done));
+      if (got < 0 && errno != EINTR) {
+        throw failure("cannot read the snapshot file " + path_.string());
+      }
+      if (got == 0) throw SnapshotError("the snapshot file " + path_.string() + " was cut short");
+      if (got > 0) done += static_cast<std::size_t>(got);
+    }
+    return size;
+  }
+
+  std::string keep() override {
+    kept_ = true;
+    return path_;
+  }
+
+ private:
+  struct Copy {
+    std::size_t begin;
+    std::size_t size;
+    std::uint64_t checksum;
+  };
+
+  static constexpr std::size_t piece_size = std::size_t{16} << 20;
+
+  // Calls use(piece, position) for all of a storage, a part of it at a time.
+  template <class Use>
+  static void each_piece(const torch::Tensor& bytes, Use&& use) {
+    const auto step = static_cast<std::int64_t>(piece_size);
+    for (std::int64_t begin = 0; begin < bytes.numel(); begin += step) {
+      use(bytes.narrow(0, begin, std::min(step, bytes.numel() - begin)),
+          static_cast<std::size_t>(begin));
+    }
+  }
+
+  void write_at(std::size_t position, const char* data, std::size_t size) {
+    for (std::size_t done = 0; done < size;) {
+      const ::ssize_t written = ::pwrite(file_, data + done, size - done, offset(position + done));
+      if (written < 0 && errno != EINTR) {
+        throw failure("cannot write the snapshot file " + path_.string() + " beyond " +
+                      std::to_string(position + done) + " bytes");
+      }
+      if (written > 0) done += static_cast<std::size_t>(written);
+    }
+  }
+
+  static ::off_t offset(std::size_t bytes) { return static_cast<::off_t>(bytes); }
+
+  static SnapshotError failure(const std::string& what) {
+    return SnapshotError("range_test: " + what + ": " + std::strerror(errno) +
+                         "; choose another folder with snapshot_dir(), or Snapshot::host");
+  }
+
+  std::filesystem::path path_;
+  int file_;
+  std::size_t end_ = 0;
+  std::vector<Copy> copies_;
+  bool kept_ = false;
+};
+
+}  // namespace lrfinder::detail

@@ -1,0 +1,113 @@
+#pragma once
+
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include <torch/torch.h>
+
+#include <lrfinder/torch/autocast.hpp>
+#include <lrfinder/torch/module.hpp>
+
+namespace lrfinder::detail {
+
+/// The training flag of every submodule of a model, to switch between training and evaluation and
+/// to put back.
+///
+/// A submodule that the user set to eval inside a model in training mode stays in eval while the
+/// test trains; a model that comes in eval mode as a whole is trained.
+class TrainingMode {
+ public:
+  explicit TrainingMode(ModuleHandle model)
+      : model_(std::move(model)), was_training_(model_.is_training()) {
+    for (auto& module : model_.self_and_submodules()) {
+      const bool on = module.is_training();
+      flags_.push_back({std::move(module), on});
+    }
+  }
+
+  /// Training mode, as the user has set it up.
+  void train() {
+    if (was_training_) {
+      restore();
+    } else {
+      model_.train(true);
+    }
+  }
+
+  /// Eval mode for all.
+  void evaluate() { model_.train(false); }
+
+  /// The flags as they were. Parents come first, because setting theirs sets their children's.
+  void restore() {
+    for (auto& [module, on] : flags_) {
+      if (module.is_training() != on) module.train(on);
+    }
+  }
+
+ private:
+  struct Flag {
+    ModuleHandle module;
+    bool on;
+  };
+  ModuleHandle model_;
+  bool was_training_;
+  std::vector<Flag> flags_;
+};
+
+/// The state of the default random generators of the CPU and of one device, where LibTorch gives
+/// that one a generator.
+class RandomState {
+ public:
+  explicit RandomState(torch::Device device) {
+    save(torch::Device(torch::kCPU));
+    if (device.type() != torch::kCPU) save(device);
+  }
+
+  void restore() const {
+    for (auto [generator, state] : states_) {
+      const std::lock_guard<std::mutex> lock(generator.mutex());
+      generator.set_state(state);
+    }
+  }
+
+ private:
+  void save(torch::Device device) {
+    at::Generator generator = default_generator(device);
+    if (!generator.defined()) return;
+    const std::lock_guard<std::mutex> lock(generator.mutex());
+    states_.emplace_back(generator, generator.get_state());
+  }
+
+  // Undefined where there is none, which LibTorch says by an error. CUDA has one, so that its
+  // errors have other reasons.
+  static at::Generator default_generator(torch::Device device) {
+    try {
+      return at::globalContext().defaultGenerator(device);
+    } catch (const c10::Error&) {
+      if (device.is_cuda()) throw;
+      return {};
+    }
+  }
+
+  std::vector<std::pair<at::Generator, torch::Tensor>> states_;
+};
+
+/// Guards the grad mode and the autocast of the calling thread against what user code leaves
+/// behind: at the end of its life both are what they were.
+class ThreadModes {
+ public:
+  explicit ThreadModes(torch::Device device) : autocast_(device) {}
+  ~ThreadModes() {
+    autocast_.restore();
+    torch::GradMode::set_enabled(grad_mode_);
+  }
+  ThreadModes(const ThreadModes&) = delete;
+  ThreadModes& operator=(const ThreadModes&) = delete;
+
+ private:
+  AutocastState autocast_;
+  bool grad_mode_ = torch::GradMode::is_enabled();
+};
+
+}  // namespace lrfinder::detail

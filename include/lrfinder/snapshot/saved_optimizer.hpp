@@ -1,0 +1,221 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <typeinfo>
+#include <utility>
+#include <vector>
+
+#include <torch/torch.h>
+
+#include <lrfinder/error.hpp>
+#include <lrfinder/snapshot/restore_errors.hpp>
+#include <lrfinder/snapshot/saved_tensors.hpp>
+#include <lrfinder/snapshot/store.hpp>
+#include <lrfinder/torch/compatibility.hpp>
+#include <lrfinder/torch/device.hpp>
+
+/// @file
+/// What an optimizer remembers: the state of each parameter and the options of each group.
+
+namespace lrfinder::detail {
+
+/// True for an optimizer that is exactly one of LibTorch's own, not a class derived from one.
+inline bool is_libtorchs(const torch::optim::Optimizer& optimizer) {
+  using namespace torch::optim;
+  const std::type_info& type = typeid(optimizer);
+  return type == typeid(SGD) || type == typeid(Adam) || type == typeid(AdamW) ||
+         type == typeid(RMSprop) || type == typeid(Adagrad) || type == typeid(LBFGS);
+}
+
+/// Calls `visit(torch::Tensor&)` with every tensor in the state of one parameter. Returns false
+/// for a state that is none of LibTorch's own.
+template <class Visit>
+bool for_each_state_tensor(torch::optim::OptimizerParamState& state, Visit&& visit) {
+  using namespace torch::optim;
+  const auto adam = [&](auto& moments) {
+    visit(moments.exp_avg());
+    visit(moments.exp_avg_sq());
+    visit(moments.max_exp_avg_sq());
+  };
+  const std::type_info& type = typeid(state);
+  if (type == typeid(SGDParamState)) {
+    visit(static_cast<SGDParamState&>(state).momentum_buffer());
+  } else if (type == typeid(AdamParamState)) {
+    adam(static_cast<AdamParamState&>(state));
+  } else if (type == typeid(AdamWParamState)) {
+    adam(static_cast<AdamWParamState&>(state));
+  } else if (type == typeid(RMSpropParamState)) {
+    auto& averages = static_cast<RMSpropParamState&>(state);
+    visit(averages.square_avg());
+    visit(averages.momentum_buffer());
+    visit(averages.grad_avg());
+  } else if (type == typeid(AdagradParamState)) {
+    visit(static_cast<AdagradParamState&>(state).sum());
+  } else if (type == typeid(LBFGSParamState)) {
+    auto& memory = static_cast<LBFGSParamState&>(state);
+    visit(memory.d());
+    visit(memory.H_diag());
+    visit(memory.prev_flat_grad());
+    for (auto* column : {&memory.old_dirs(), &memory.old_stps(), &memory.ro()}) {
+      for (auto& tensor : *column) visit(tensor);
+    }
+    if (memory.al()) {
+      for (auto& tensor : *memory.al()) visit(tensor);
+    }
+  } else {
+    return false;
+  }
+  return true;
+}
+
+/// The state and the options of an optimizer as they were.
+///
+/// The optimizer's own state objects are set aside, and clones work in their place during the test.
+/// Clones share their tensors with the originals. Those in LibTorch's own states are saved like any
+/// other tensor; the states of users' optimizers are written, and read back, by their
+/// serialization, which gives them their values but in new storages.
+class SavedOptimizer {
+ public:
+  /// Saves the optimizer into `store`, and its tensors into `tensors`; both outlive this. Changes
+  /// nothing yet.
+  ///
+  /// Throws SnapshotError when a user's optimizer, options or state lack what cloning needs.
+  SavedOptimizer(torch::optim::Optimizer& optimizer, SavedTensors& tensors, SnapshotStore& store,
+                 const Placement& placement)
+      : optimizer_(&optimizer), store_(&store), placement_(placement) {
+    try {
+      for (const auto& group : optimizer.param_groups()) {
+        for (const auto& parameter : group.params()) tensors.save(parameter);
+        save_options(group.options());
+      }
+      for (const auto& [parameter, state] : optimizer.state()) {
+        other_state_[parameter] = clone(*state, tensors);
+      }
+      if (!is_libtorchs(optimizer)) save_rest();
+    } catch (const c10::Error& error) {
+      throw SnapshotError(
+          std::string("range_test: the optimizer cannot be saved, and so could not be given back. "
+                      "An optimizer of your own has to implement LibTorch's serialization: its "
+                      "save() and load(), and clone() and serialize() of its options and states. "
+                      "LibTorch says: ") +
+          error.what_without_backtrace());
+    }
+  }
+  SavedOptimizer(SavedOptimizer&&) = default;
+  SavedOptimizer& operator=(SavedOptimizer&&) = default;
+
+  /// Sets the optimizer's own state objects aside; the clones take their place.
+  void set_state_aside() { std::swap(other_state_, optimizer_->state()); }
+
+  /// Makes the optimizer what it was, but for what is noted in `lost`. The tensors are restored by
+  /// the SavedTensors.
+  void restore(RestoreErrors& lost) {
+    if (rest_) {
+      lost.unless("the optimizer's own members", [&] {
+        load_archive(*store_, *rest_, {}, [&](auto& archive) { optimizer_->load(archive); });
+      });
+    }
+    optimizer_->state() = std::move(other_state_);
+    for (auto& [state, copy] : archived_states_) {
+      lost.unless("a state of the optimizer", [&, state = state, copy = copy] {
+        load_archive(*store_, copy, {}, [&](auto& archive) { state->serialize(archive); });
+      });
+    }
+    auto& groups = optimizer_->param_groups();
+    for (std::size_t i = 0; i < restore_options_.size() && i < groups.size(); ++i) {
+      lost.unless("options of the optimizer", [&] { restore_options_[i](groups[i].options()); });
+    }
+  }
+
+ private:
+  using Options = torch::optim::OptimizerOptions;
+
+  // The options object stays where it is, because users hold references to it.
+  void save_options(const Options& options) {
+    using namespace torch::optim;
+    if (save_options_as<SGDOptions>(options) || save_options_as<AdamOptions>(options) ||
+        save_options_as<AdamWOptions>(options) || save_options_as<RMSpropOptions>(options) ||
+        save_options_as<AdagradOptions>(options) || save_options_as<LBFGSOptions>(options)) {
+      return;
+    }
+    restore_options_.emplace_back([store = store_, copy = save(options)](Options& target) {
+      load_archive(*store, copy, {}, [&](auto& archive) { target.serialize(archive); });
+    });
+  }
+
+  template <class Known>
+  bool save_options_as(const Options& options) {
+    if (typeid(options) != typeid(Known)) return false;
+    restore_options_.emplace_back([saved = static_cast<const Known&>(options)](Options& target) {
+      static_cast<Known&>(target) = saved;
+    });
+    return true;
+  }
+
+  std::unique_ptr<torch::optim::OptimizerParamState> clone(torch::optim::OptimizerParamState& state,
+                                                           SavedTensors& tensors) {
+    auto copy = state.clone();
+    const bool is_known = for_each_state_tensor(*copy, [&](torch::Tensor& tensor) {
+      if (tensor.defined() && placement_.moves_tensor(tensor)) {
+        tensor = tensor.to(placement_.device);
+      } else {
+        tensors.save(tensor);
+      }
+    });
+    if (!is_known) {
+      archived_states_.emplace_back(&state, save(state));
+      if (placement_.moves) {
+        load_archive(*store_, archived_states_.back().second, placement_.device,
+                     [&](auto& archive) { copy->serialize(archive); });
+      }
+    }
+    return copy;
+  }
+
+  template <class Serializable>
+  std::size_t save(const Serializable& object) {
+    torch::serialize::OutputArchive archive;
+    object.serialize(archive);
+    return save_archive(*store_, archive);
+  }
+
+  // What a user's optimizer keeps outside of its state. save() writes the state too, as a rule. One
+  // of LibTorch's kinds is saved already, and created when first used: save() can do without it.
+  void save_rest() {
+    torch::serialize::OutputArchive archive;
+    {
+      OptimizerState none;
+      std::optional<Swapped> without_state;
+      if (archived_states_.empty()) without_state.emplace(none, optimizer_->state());
+      optimizer_->save(archive);
+    }
+    rest_ = save_archive(*store_, archive);
+    load_archive(*store_, *rest_, {}, [](auto& written) {
+      TORCH_CHECK(!written.keys().empty(), "save() wrote nothing");
+    });
+  }
+
+  // Swaps two states for as long as it lives.
+  struct Swapped {
+    Swapped(OptimizerState& one, OptimizerState& other) : a(one), b(other) { std::swap(a, b); }
+    ~Swapped() { std::swap(a, b); }
+    Swapped(const Swapped&) = delete;
+    Swapped& operator=(const Swapped&) = delete;
+    OptimizerState& a;
+    OptimizerState& b;
+  };
+
+  torch::optim::Optimizer* optimizer_;
+  SnapshotStore* store_;
+  Placement placement_;
+  std::optional<std::size_t> rest_;
+  std::vector<std::pair<torch::optim::OptimizerParamState*, std::size_t>> archived_states_;
+  OptimizerState other_state_;  // the clones; during the test the optimizer's own
+  std::vector<std::function<void(Options&)>> restore_options_;
+};
+
+}  // namespace lrfinder::detail

@@ -1,0 +1,110 @@
+#pragma once
+
+#include <exception>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <torch/torch.h>
+
+#include <lrfinder/error.hpp>
+#include <lrfinder/options.hpp>
+#include <lrfinder/snapshot/file_store.hpp>
+#include <lrfinder/snapshot/modes.hpp>
+#include <lrfinder/snapshot/restore_errors.hpp>
+#include <lrfinder/snapshot/saved_optimizer.hpp>
+#include <lrfinder/snapshot/saved_tensors.hpp>
+#include <lrfinder/snapshot/store.hpp>
+#include <lrfinder/torch/device.hpp>
+#include <lrfinder/torch/module.hpp>
+
+namespace lrfinder::detail {
+
+/// What a range test borrows.
+struct TrainingState {
+  std::vector<ModuleHandle> modules;  // the model first
+  std::vector<torch::optim::Optimizer*> optimizers;
+  std::vector<torch::Tensor> tensors;
+};
+
+/// Everything that a range test borrows, as it was: parameters, buffers and gradients, the state
+/// and options of the optimizer, the training flags of all submodules, the random state.
+class SavedState {
+ public:
+  /// Saves what is borrowed. When it throws, nothing has changed.
+  SavedState(const TrainingState& borrowed, const Placement& placement,
+             const RangeTestOptions& options)
+      : random_(placement.device),
+        store_(make_store(options)),
+        tensors_(*store_, treatment_of_gradients(options), placement) {
+    for (torch::optim::Optimizer* optimizer : borrowed.optimizers) {
+      optimizers_.emplace_back(*optimizer, tensors_, *store_, placement);
+    }
+    for (const ModuleHandle& module : borrowed.modules) {
+      module.each_parameter([&](const torch::Tensor& parameter) { tensors_.save(parameter); });
+      module.each_buffer([&](const torch::Tensor& buffer) { tensors_.save(buffer); });
+      modes_.emplace_back(module);
+    }
+    for (const torch::Tensor& tensor : borrowed.tensors) tensors_.save(tensor);
+    tensors_.set_gradients_aside();
+    for (SavedOptimizer& optimizer : optimizers_) optimizer.set_state_aside();
+  }
+
+  /// The training flags of the model.
+  TrainingMode& model_mode() { return modes_.front(); }
+
+  /// Gives everything back. To be called once. Throws SnapshotError, after all that can be given
+  /// back has been, when a copy was damaged or a user's optimizer could not be loaded.
+  void restore() {
+    RestoreErrors lost;
+    for (SavedOptimizer& optimizer : optimizers_) optimizer.restore(lost);
+    for (TrainingMode& mode : modes_) mode.restore();
+    random_.restore();
+    tensors_.restore(lost);
+    if (lost.description().empty()) return;
+    const std::string kept = store_->keep();
+    throw SnapshotError("range_test: " + lost.description() +
+                        ". That stays as the test left it, all else is as it was" +
+                        (kept.empty() ? "" : "; the snapshot file " + kept + " has been kept"));
+  }
+
+ private:
+  // Where the copies must not take the memory of the device, the gradients must not do it either.
+  static Gradients treatment_of_gradients(const RangeTestOptions& options) {
+    return options.snapshot() == Snapshot::device ? Gradients::set_aside : Gradients::copied;
+  }
+
+  // The store that the options ask for.
+  static std::unique_ptr<SnapshotStore> make_store(const RangeTestOptions& options) {
+    if (options.snapshot() == Snapshot::disk) {
+      return std::make_unique<FileStore>(options.snapshot_dir());
+    }
+    return std::make_unique<MemoryStore>(/*on_host=*/options.snapshot() == Snapshot::host);
+  }
+
+  RandomState random_;
+  std::unique_ptr<SnapshotStore> store_;
+  SavedTensors tensors_;
+  std::vector<SavedOptimizer> optimizers_;
+  std::vector<TrainingMode> modes_;
+};
+
+/// Gives everything back while an exception is being handled. Where that fails, the SnapshotError
+/// says so, quotes the exception, and carries it nested.
+inline void restore_after_exception(SavedState& saved) {
+  const std::exception_ptr cause = std::current_exception();
+  try {
+    saved.restore();
+  } catch (const SnapshotError& failure) {
+    const std::string message = std::string(failure.what()) + ". The test had been ended by ";
+    try {
+      std::rethrow_exception(cause);
+    } catch (const std::exception& exception) {
+      std::throw_with_nested(SnapshotError(message + "this exception: " + exception.what()));
+    } catch (...) {
+      std::throw_with_nested(SnapshotError(message + "an exception of another kind"));
+    }
+  }
+}
+
+}  // namespace lrfinder::detail

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <tuple>
+#include <vector>
+
+#include <torch/torch.h>
+
+#include <lrfinder/history/history.hpp>
+#include <lrfinder/history/schedule.hpp>
+
+namespace lrfinder::detail {
+
+/// The mean age, in updates, of the gradients that an update is an average of: with the momentum,
+/// or Adam's first beta, \f$\beta\f$, it is \f$\beta/(1-\beta)\f$, 9 at 0.9.
+///
+/// `options`: those of a parameter group. Nesterov's momentum counts as plain momentum, though its
+/// gradients are one tenth younger at 0.9. 0 for LibTorch's other optimizers, which average no
+/// gradients, and for those that are not LibTorch's.
+inline double gradient_age(const torch::optim::OptimizerOptions& options) {
+  using namespace torch::optim;
+  double beta = 0;
+  if (const auto* sgd = dynamic_cast<const SGDOptions*>(&options)) {
+    beta = sgd->momentum();
+  } else if (const auto* adam = dynamic_cast<const AdamOptions*>(&options)) {
+    beta = std::get<0>(adam->betas());
+  } else if (const auto* adamw = dynamic_cast<const AdamWOptions*>(&options)) {
+    beta = std::get<0>(adamw->betas());
+  } else if (const auto* rmsprop = dynamic_cast<const RMSpropOptions*>(&options)) {
+    beta = rmsprop->momentum();
+  }
+  return beta > 0 && beta < 1 ? beta / (1 - beta) : 0;
+}
+
+/// The learning rate of every parameter group in one iteration.
+inline std::vector<double> scheduled_rates(const RangeTestSettings& settings,
+                                           std::int64_t iteration) {
+  std::vector<double> rates(settings.start_lr.size());
+  for (std::size_t group = 0; group < rates.size(); ++group) {
+    rates[group] = scheduled_lr(settings.schedule, settings.start_lr[group], settings.end_lr[group],
+                                iteration, settings.num_iter);
+  }
+  return rates;
+}
+
+/// Sets the learning rate of every parameter group.
+inline void set_rates(torch::optim::Optimizer& optimizer, const std::vector<double>& rates) {
+  for (std::size_t group = 0; group < rates.size(); ++group) {
+    optimizer.param_groups()[group].options().set_lr(rates[group]);
+  }
+}
+
+}  // namespace lrfinder::detail

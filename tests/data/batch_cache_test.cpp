@@ -1,0 +1,214 @@
+#include <catch2.hpp>
+#include <everything.hpp>
+#include <training.hpp>
+#include <warnings.hpp>
+
+#include <lrfinder/lrfinder.hpp>
+
+using lrfinder::History;
+using lrfinder::LRFinder;
+using lrfinder::RaceOptions;
+using lrfinder::RangeTestOptions;
+using torch::Tensor;
+
+namespace {
+
+// Counts how often it is walked, and hands out what it is given to copy from.
+template <class Batch>
+struct CountingLoader {
+  auto begin() const {
+    ++walks;
+    return batches.begin();
+  }
+  auto end() const { return batches.end(); }
+  std::vector<Batch> batches;
+  mutable int walks = 0;
+};
+
+CountingLoader<TensorBatch> held_back() { return {class_batches(3, 10, 4, 3, /*seed=*/5)}; }
+
+// Writes every batch into the same memory.
+struct ReusingLoader {
+  struct Iterator {
+    const TensorBatch& operator*() const {
+      loader->memory.data.copy_(loader->batches[at].data);
+      loader->memory.target.copy_(loader->batches[at].target);
+      return loader->memory;
+    }
+    Iterator& operator++() {
+      ++at;
+      return *this;
+    }
+    bool operator!=(const Iterator& other) const { return at != other.at; }
+    const ReusingLoader* loader;
+    std::size_t at;
+  };
+  Iterator begin() const { return {this, 0}; }
+  Iterator end() const { return {this, batches.size()}; }
+  std::vector<TensorBatch> batches;
+  TensorBatch memory;
+};
+
+// The history of a test with the given validation loader.
+template <class Loader, class Criterion = torch::nn::CrossEntropyLoss>
+History history(const Loader& loader, RangeTestOptions options, Criterion criterion = {}) {
+  torch::manual_seed(2);
+  torch::nn::Sequential model(torch::nn::Linear(4, 3));
+  torch::optim::SGD optimizer(model->parameters(), 1e-3);
+  LRFinder finder(model, optimizer, criterion);
+  return finder.range_test(class_batches(4, 8, 4, 3), loader,
+                           options.num_iter(6).metric("accuracy", lrfinder::accuracy));
+}
+
+}  // namespace
+
+namespace own {
+
+struct Masked {
+  Tensor input, mask, target;
+};
+Masked to_device(const Masked& batch, torch::Device device) {
+  return {batch.input.to(device), batch.mask.to(device), batch.target.to(device)};
+}
+
+struct Open : Masked {};
+Open to_device(const Open& batch, torch::Device device) {
+  return {to_device(static_cast<const Masked&>(batch), device)};
+}
+std::vector<Tensor> tensors_in(const Open& batch) {
+  return {batch.input, batch.mask, batch.target};
+}
+
+}  // namespace own
+
+TEST_CASE("the validation loader is walked once, with the same losses as walked every time") {
+  const auto loader = held_back();
+  const History kept = history(loader, {});
+  CHECK(loader.walks == 1);
+  const History walked = history(loader, RangeTestOptions().cache_validation(0));
+  CHECK(loader.walks == 1 + 6);
+  CHECK(kept.raw_loss == walked.raw_loss);
+  CHECK(kept.metrics == walked.metrics);
+}
+
+TEST_CASE("only the batches that are evaluated are kept") {
+  const auto loader = held_back();
+  const auto two = RangeTestOptions().val_batches(2);
+  const History kept = history(loader, two);
+  CHECK(loader.walks == 1);
+  const std::vector<TensorBatch> first{loader.batches[0], loader.batches[1]};
+  CHECK(kept.raw_loss == history(first, {}).raw_loss);
+}
+
+TEST_CASE("batches that take more memory than allowed are walked again, which is said once") {
+  const auto loader = held_back();
+  const std::int64_t bytes = 3 * (10 * 4 * 4 + 10 * 8);
+  Warnings warnings;
+  const History walked = history(loader, RangeTestOptions().cache_validation(bytes - 1));
+  CHECK(loader.walks == 6);
+  REQUIRE(warnings.texts.size() == 1);
+  CHECK_THAT(warnings.texts[0],
+             contains("walked in every iteration") && contains("cache_validation (719 bytes)"));
+  const History kept = history(loader, RangeTestOptions().cache_validation(bytes));
+  CHECK(loader.walks == 7);
+  CHECK(warnings.texts.size() == 1);
+  CHECK(kept.raw_loss == walked.raw_loss);
+}
+
+TEST_CASE("a loader that writes all batches into the same memory is read right") {
+  const auto batches = held_back().batches;
+  const ReusingLoader loader{batches, {torch::empty({10, 4}), torch::empty({10}, torch::kLong)}};
+  CHECK(history(loader, {}).raw_loss == history(batches, {}).raw_loss);
+}
+
+TEST_CASE("batches that the model or the criterion writes into are walked again") {
+  // Halves the input in place: kept, it would be halved again in every pass.
+  struct HalvingImpl : torch::nn::Module {
+    Tensor forward(Tensor input) { return is_training() ? input * 0.5 : input.mul_(0.5); }
+  };
+  const auto run = [](RangeTestOptions options) {
+    torch::manual_seed(2);
+    torch::nn::Sequential model(torch::nn::ModuleHolder<HalvingImpl>(), torch::nn::Linear(4, 3));
+    torch::optim::SGD optimizer(model->parameters(), 1e-3);
+    LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+    auto samples =
+        torch::data::datasets::TensorDataset(torch::arange(80.).reshape({20, 4}) / 80)
+            .map(
+                torch::data::transforms::Lambda<torch::data::TensorExample, torch::data::Example<>>(
+                    [](torch::data::TensorExample example) {
+                      return torch::data::Example<>(example.data.clone(),
+                                                    torch::zeros({}, torch::kLong));
+                    }))
+            .map(torch::data::transforms::Stack<>());
+    auto loader = torch::data::make_data_loader<torch::data::samplers::SequentialSampler>(
+        std::move(samples), 10);
+    return finder.range_test(class_batches(4, 8, 4, 3), *loader, options.num_iter(6)).raw_loss;
+  };
+  Warnings warnings;
+  const auto losses = run({});
+  REQUIRE(warnings.texts.size() == 1);
+  CHECK_THAT(warnings.texts[0], contains("writes into its batches"));
+  CHECK(losses == run(RangeTestOptions().cache_validation(0)));
+}
+
+TEST_CASE("a batch type of the user's own is kept where it shows its tensors") {
+  const auto criterion = [](auto& model, const own::Masked& batch) {
+    return (torch::mse_loss(model->forward(batch.input), batch.target, torch::Reduction::None) *
+            batch.mask)
+        .mean();
+  };
+  torch::manual_seed(2);
+  torch::nn::Linear model(4, 1);
+  torch::optim::SGD optimizer(model->parameters(), 1e-3);
+  LRFinder finder(model, optimizer, criterion);
+  const own::Masked first{torch::randn({6, 4}), torch::ones({6, 1}), torch::randn({6, 1})};
+  const own::Masked second{torch::randn({6, 4}), torch::zeros({6, 1}), torch::randn({6, 1})};
+  const auto six = RangeTestOptions().num_iter(6);
+  Warnings warnings;
+
+  const CountingLoader<own::Masked> closed{{first, second}};
+  const auto walked = finder.range_test(closed.batches, closed, six).raw_loss;
+  CHECK(closed.walks == 6);
+  REQUIRE(warnings.texts.size() == 1);
+  CHECK_THAT(warnings.texts[0], contains("tensors_in()"));
+
+  const CountingLoader<own::Open> open{{own::Open{first}, own::Open{second}}};
+  CHECK(finder.range_test(closed.batches, open, six).raw_loss == walked);
+  CHECK(open.walks == 1);
+  CHECK(warnings.texts.size() == 1);
+}
+
+TEST_CASE("sparse batches are walked again") {
+  using Batch = std::pair<Tensor, Tensor>;
+  const auto criterion = [](auto& model, const Batch& batch) {
+    return torch::mse_loss(model->forward(batch.first.to_dense()), batch.second);
+  };
+  torch::manual_seed(2);
+  torch::nn::Linear model(4, 1);
+  torch::optim::SGD optimizer(model->parameters(), 1e-3);
+  LRFinder finder(model, optimizer, criterion);
+  const Tensor input = torch::randn({6, 4}).relu();
+  const CountingLoader<Batch> dense{{{input, torch::ones({6, 1})}}};
+  const CountingLoader<Batch> sparse{{{input.to_sparse(), torch::ones({6, 1})}}};
+  Warnings warnings;
+  const auto six = RangeTestOptions().num_iter(6);
+  const auto kept = finder.range_test(dense.batches, dense, six).raw_loss;
+  CHECK(warnings.texts.empty());
+  CHECK(finder.range_test(dense.batches, sparse, six).raw_loss == kept);
+  CHECK(sparse.walks == 6);
+  REQUIRE(warnings.texts.size() == 1);
+  CHECK_THAT(warnings.texts[0], contains("sparse"));
+}
+
+TEST_CASE("a race walks the validation loader once for all trials") {
+  torch::manual_seed(2);
+  torch::nn::Sequential model(torch::nn::Linear(4, 3));
+  torch::optim::SGD optimizer(model->parameters(), 1e-3);
+  LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+  auto training = class_batches(4, 8, 4, 3);
+  for (auto& batch : training) batch.target = batch.data.slice(1, 0, 3).argmax(1);
+  finder.range_test(training, RangeTestOptions().num_iter(40));
+  CountingLoader<TensorBatch> loader{training};
+  finder.race(training, loader, RaceOptions().budget(8));
+  CHECK(loader.walks == 1);
+}

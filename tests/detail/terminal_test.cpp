@@ -1,0 +1,13 @@
+#include <catch2.hpp>
+#include <cstdio>
+#include <memory>
+
+#include <lrfinder/detail/terminal.hpp>
+
+TEST_CASE("a file is no terminal and counts as 80 by 24") {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::tmpfile(), &std::fclose);
+  REQUIRE(file);
+  CHECK_FALSE(lrfinder::is_terminal(file.get()));
+  CHECK(lrfinder::terminal_size(file.get()).columns == 80);
+  CHECK(lrfinder::terminal_size(file.get()).rows == 24);
+}

@@ -1,0 +1,91 @@
+#include <algorithm>
+#include <catch2.hpp>
+#include <sstream>
+#include <string>
+
+#include <lrfinder/history/progress.hpp>
+
+using lrfinder::Iteration;
+using lrfinder::Progress;
+
+namespace {
+
+Iteration iteration(std::int64_t index, std::int64_t num_iter) {
+  Iteration figures;
+  figures.index = index;
+  figures.num_iter = num_iter;
+  figures.lr = 1.2345e-5;
+  figures.loss = 0.43211;
+  figures.best_loss = 0.42;
+  return figures;
+}
+
+std::int64_t count(char letter, const std::ostringstream& out) {
+  const std::string text = out.str();
+  return std::count(text.begin(), text.end(), letter);
+}
+
+}  // namespace
+
+TEST_CASE("progress is one line on a terminal, drawn anew") {
+  std::ostringstream out;
+  double now = 0;
+  Progress progress(out, true, [&now] { return now; });
+  now = 10;
+  progress(iteration(9, 100));
+  CHECK(out.str() == "\r 10/100  lr 1.23e-5  loss 0.432  best 0.42  1:30 left\x1b[K");
+  now = 20;
+  progress(iteration(99, 100));
+  CHECK_THAT(out.str(), contains("\r100/100  lr 1.23e-5  loss 0.432  best 0.42  0:00 left"));
+  CHECK(count('\n', out) == 1);
+}
+
+TEST_CASE("progress is not drawn more often than eyes can follow") {
+  std::ostringstream out;
+  double now = 0;
+  Progress progress(out, true, [&now] { return now; });
+  for (int i = 0; i < 1000; ++i) {
+    now += 0.001;
+    progress(iteration(i, 1000));
+  }
+  const auto drawn = count('\r', out);
+  CHECK(drawn <= 22);
+  CHECK(drawn >= 19);
+}
+
+TEST_CASE("progress is a line every tenth where there is no terminal") {
+  const int num_iter = GENERATE(10, 100, 105, 1000);
+  std::ostringstream out;
+  Progress progress(out, false, [] { return 0.0; });
+  for (int i = 0; i < num_iter; ++i) progress(iteration(i, num_iter));
+  CHECK(count('\n', out) == 10);
+  CHECK(out.str().find('\r') == std::string::npos);
+}
+
+TEST_CASE("a short test without a terminal has a line an iteration") {
+  std::ostringstream out;
+  Progress progress(out, false, [] { return 0.0; });
+  for (int i = 0; i < 3; ++i) progress(iteration(i, 3));
+  CHECK(count('\n', out) == 3);
+}
+
+TEST_CASE("a test that stops early leaves its line complete") {
+  std::ostringstream out;
+  {
+    Progress progress(out, true, [] { return 0.0; });
+    progress(iteration(0, 100));
+    progress.end();
+    out << "next";
+  }
+  CHECK_THAT(out.str(), contains("\nnext"));
+  CHECK(count('\n', out) == 1);
+}
+
+TEST_CASE("long tests show hours") {
+  std::ostringstream out;
+  double now = 0;
+  Progress progress(out, false, [&now] { return now; });
+  now = 3725;
+  progress(iteration(0, 2));
+  CHECK_THAT(out.str(), contains("1:02:05 left"));
+}

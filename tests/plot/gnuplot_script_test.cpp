@@ -1,0 +1,252 @@
+#include <algorithm>
+#include <catch2.hpp>
+#include <cmath>
+#include <histories.hpp>
+#include <hostile.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <lrfinder/plot/gnuplot_script.hpp>
+
+using lrfinder::gnuplot_script;
+using lrfinder::History;
+using lrfinder::NamedCurve;
+using lrfinder::PictureFormat;
+using lrfinder::PlotOptions;
+using lrfinder::Suggestion;
+
+namespace {
+
+std::string script(const History& history, const PlotOptions& options = {}) {
+  return gnuplot_script({{"", history}}, PictureFormat::svg, options);
+}
+
+/// Everything outside of gnuplot's single quotes, and of the constants for what they cannot hold.
+std::string without_strings(std::string script_text) {
+  for (const std::string constant : {R"('."\047".')", R"('."\n".')"}) {
+    for (auto at = script_text.find(constant); at != std::string::npos;
+         at = script_text.find(constant)) {
+      script_text.replace(at, constant.size(), "x");
+    }
+  }
+  std::string rest;
+  bool quoted = false;
+  for (const char letter : script_text) {
+    if (letter == '\'') quoted = !quoted;
+    if (!quoted) rest += letter;
+  }
+  return rest;
+}
+
+/// A text of the same shape in which nothing is special.
+std::string harmless(std::string text) {
+  std::string plain;
+  for (const auto& character : lrfinder::detail::characters(text)) {
+    plain += character == "\n" || character == " " ? character : "x";
+  }
+  return plain;
+}
+
+/// The ends of the first axis of this name: "x" or "y".
+std::pair<double, double> range(const std::string& script_text, const std::string& axis) {
+  const std::string command = "set " + axis + "range [";
+  std::istringstream numbers(script_text.substr(script_text.find(command) + command.size()));
+  double low = 0;
+  double high = 0;
+  char colon = 0;
+  numbers >> low >> colon >> high;
+  return {low, high};
+}
+
+std::size_t data_rows(const std::string& script_text) {
+  const std::size_t begin = script_text.find("$curve0 << EOD\n") + 15;
+  return static_cast<std::size_t>(std::count(
+      script_text.begin() + static_cast<std::ptrdiff_t>(begin),
+      script_text.begin() + static_cast<std::ptrdiff_t>(script_text.find("EOD\n", begin)), '\n'));
+}
+
+}  // namespace
+
+TEST_CASE("no text of a user's becomes part of a command") {
+  const auto drawn = [](const std::string& text, PictureFormat format) {
+    History history = histories::recorded({});
+    history.metrics[text] = history.loss;
+    PlotOptions options;
+    options.title(text)
+        .metric(text)
+        .mark({0.01, 50, 1, text, text})
+        .mark({0.02, 52, 1, text, text});
+    return without_strings(gnuplot_script({{text, history}}, format, options)) +
+           without_strings(gnuplot_script({{text, history}, {text, history}}, format, options));
+  };
+  const auto format = GENERATE(PictureFormat::svg, PictureFormat::txt);
+  for (const std::string& text : hostile_texts()) {
+    CAPTURE(text);
+    CHECK(drawn(text, format) == drawn(harmless(text), format));
+  }
+}
+
+TEST_CASE("a script names no file and runs no command") {
+  const std::string text = script(histories::recorded({}));
+  for (const char* word : {"set output", "load", "call", "system", "!", "shell", "pipe"}) {
+    CHECK(text.find(word) == std::string::npos);
+  }
+}
+
+TEST_CASE("an explosion does not flatten the descent") {
+  histories::Shape shape;
+  shape.diverge_th = 1e6;
+  const History history = histories::recorded(shape);
+  CHECK(*std::max_element(history.loss.begin(), history.loss.end()) > 100);
+  const auto [low, high] = range(script(history), "y");
+  CHECK(low < 0.5);
+  CHECK(low > 0);
+  CHECK(high > 2.4);
+  CHECK(high < 3.5);
+}
+
+TEST_CASE("a flat curve looks flat") {
+  histories::Shape shape;
+  shape.descent = 0;
+  shape.explodes_at = 1e9;
+  shape.noise = 0.001;
+  const auto [low, high] = range(script(histories::recorded(shape)), "y");
+  CHECK(high - low > 0.2);
+}
+
+TEST_CASE("a curve that only climbs is shown climbing") {
+  const auto [low, high] = range(script(History({1, 2, 3, 4}, {1, 1.5, 4, 1e9})), "y");
+  CHECK(low <= 1);
+  CHECK(high >= 1.5);
+  CHECK(high < 10);
+}
+
+TEST_CASE("learning rates are on a logarithmic axis unless the schedule is linear") {
+  histories::Shape shape;
+  shape.start_lr = 1e-3;
+  CHECK(contains("set logscale x").match(script(histories::recorded(shape))));
+  shape.schedule = lrfinder::Schedule::linear;
+  const History linear = histories::recorded(shape);
+  CHECK_FALSE(contains("\nset logscale x").match(script(linear)));
+  CHECK(contains("set logscale x").match(script(linear, PlotOptions().log_lr(true))));
+}
+
+TEST_CASE("powers of ten are labelled, not more of them than fit") {
+  histories::Shape shape;
+  shape.start_lr = 1e-10;
+  shape.end_lr = 100;
+  shape.diverge_th = 1e300;
+  const std::string twelve = script(histories::recorded(shape));
+  CHECK_THAT(twelve, contains("'10⁻¹⁰' 1e-10 0"));
+  CHECK_THAT(twelve, contains("'10⁻⁸' 1e-08 0"));
+  CHECK_THAT(twelve, contains("'' 1e-09 1"));
+  shape.start_lr = 1e-4;
+  shape.end_lr = 1;
+  CHECK_THAT(script(histories::recorded(shape)), contains("'10⁻³' 0.001 0, '' 0.002 1"));
+}
+
+TEST_CASE("less than a decade of learning rates has ticks too") {
+  const std::string text = script(History({0.001, 0.002, 0.003}, {3, 2, 1}));
+  CHECK_THAT(text, contains("'0.0015' 0.0015 0"));
+}
+
+TEST_CASE("the ranges of both axes can be set") {
+  const std::string text =
+      script(histories::recorded({}), PlotOptions().lr_range(1e-3, 0.5).loss_range(-1, 7));
+  CHECK(range(text, "x") == std::pair(1e-3, 0.5));
+  CHECK(range(text, "y") == std::pair(-1.0, 7.0));
+}
+
+TEST_CASE("iterations at both ends can be left out") {
+  const History history = histories::recorded({});
+  CHECK(data_rows(script(history)) == history.size());
+  CHECK(data_rows(script(history, PlotOptions().skip_start(10).skip_end(5))) ==
+        history.size() - 15);
+}
+
+TEST_CASE("where a curve diverged is shaded") {
+  const History diverged = histories::recorded({});
+  REQUIRE(diverged.stop_reason == lrfinder::StopReason::diverged);
+  CHECK_THAT(script(diverged), contains("set object rectangle from " +
+                                        lrfinder::detail::to_text(diverged.lr.back()) + ","));
+  histories::Shape shape;
+  shape.end_lr = 0.1;
+  CHECK_FALSE(contains("set object").match(script(histories::recorded(shape))));
+  CHECK_THAT(script(History({1, 2, 3}, {2, 1, 9})), contains("set object rectangle from 3,"));
+}
+
+TEST_CASE("a recipe without an answer leaves its reason and the rest of the picture") {
+  PlotOptions options;
+  options.recipes({[](const History&) -> Suggestion {
+                     throw lrfinder::NoSuggestion("steepest: the loss never descends");
+                   },
+                   [](const History&) {
+                     return Suggestion{0.01, 50, 1, "valley", "take care"};
+                   }});
+  const std::string text = script(histories::recorded({}), options);
+  CHECK_THAT(text, contains("'steepest: the loss never descends'"));
+  CHECK_THAT(text, contains("'valley: 0.01'"));
+  CHECK_THAT(text, contains("'take care'"));
+}
+
+TEST_CASE("an exception of a recipe's own passes through") {
+  PlotOptions options;
+  options.recipes({[](const History&) -> Suggestion { throw std::domain_error("mine"); }});
+  CHECK_THROWS_AS(script(histories::recorded({}), options), std::domain_error);
+}
+
+TEST_CASE("several curves stand in the legend with what is suggested on them") {
+  const History history = histories::recorded({});
+  const std::string text =
+      gnuplot_script({{"wd 0", history}, {"wd 1e-4", history}}, PictureFormat::png,
+                     PlotOptions().mark({0.012, 50, 1, "steepest", ""}));
+  CHECK_THAT(text, contains("title 'wd 0: lr 0.012'"));
+  CHECK_THAT(text, contains("title 'wd 1e-4: lr 0.012'"));
+  CHECK_THAT(text, contains("title 'steepest'"));
+}
+
+TEST_CASE("a band is drawn behind its curve") {
+  const History history = histories::recorded({});
+  NamedCurve median{"median of 5", history, history.loss, history.loss};
+  CHECK_THAT(gnuplot_script({median}, PictureFormat::svg),
+             contains("using 1:5:6 with filledcurves"));
+}
+
+TEST_CASE("numbers that are not finite are gaps") {
+  const double infinity = std::numeric_limits<double>::infinity();
+  CHECK_THAT(script(History({1, 2, 3}, {std::nan(""), infinity, 1})),
+             contains("1 NaN NaN NaN NaN NaN NaN\n2 NaN NaN NaN"));
+}
+
+TEST_CASE("options and curves that cannot be drawn are refused with what to do") {
+  const History history = histories::recorded({});
+  CHECK_THROWS_WITH(script(History()), contains("run a range test first"));
+  CHECK_THROWS_AS(script(history, PlotOptions().skip_start(history.size())), lrfinder::PlotError);
+  CHECK_THROWS_AS(gnuplot_script({}, PictureFormat::svg), lrfinder::PlotError);
+  CHECK_THROWS_WITH(script(history, PlotOptions().size(100, 100)), contains("size 100 by 100"));
+  CHECK_THROWS_WITH(script(history, PlotOptions().lr_range(1, 0.1)), contains("from 1 to 0.1"));
+  CHECK_THROWS_WITH(script(history, PlotOptions().lr_range(0, 1)), contains("above 0"));
+  CHECK_THROWS_WITH(script(history, PlotOptions().loss_range(0, 1).log_loss(true)),
+                    contains("above 0"));
+  CHECK_THROWS_WITH(script(history, PlotOptions().metric("accuracy")),
+                    contains("has no metric accuracy; it has none"));
+  CHECK_THROWS_AS(gnuplot_script({{"", history, {1}, {2}}}, PictureFormat::svg),
+                  lrfinder::InvalidHistory);
+}
+
+TEST_CASE("losses that were not smoothed are drawn once") {
+  const std::string text = script(History({1, 2, 3}, {3, 2, 1}));
+  CHECK_THAT(text, contains("title 'loss'"));
+  CHECK_FALSE(contains("raw loss'").match(text));
+}
+
+TEST_CASE("a curve recorded far beyond divergence keeps its axis") {
+  histories::Shape shape;
+  shape.diverge_th = 1e12;
+  History history = histories::recorded(shape);
+  history.settings.diverge_th = 5;
+  const auto [low, high] = range(script(history), "x");
+  CHECK(high == Approx(10));
+  CHECK(low == Approx(1e-7));
+}

@@ -1,0 +1,166 @@
+#include <catch2.hpp>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <histories.hpp>
+#include <hostile.hpp>
+#include <iterator>
+#include <limits>
+#include <set>
+#include <sstream>
+#include <string>
+#include <temporary_directory.hpp>
+
+#include <lrfinder/plot/plot.hpp>
+
+using lrfinder::History;
+using lrfinder::NamedCurve;
+using lrfinder::plot;
+using lrfinder::PlotError;
+using lrfinder::PlotOptions;
+
+namespace {
+
+std::string contents(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::set<std::string> names_in(const std::filesystem::path& directory) {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    names.insert(entry.path().filename());
+  }
+  return names;
+}
+
+/// Makes a directory the working directory for as long as it lives.
+class WorkingDirectory {
+ public:
+  explicit WorkingDirectory(const std::filesystem::path& directory) {
+    std::filesystem::current_path(directory);
+  }
+  ~WorkingDirectory() { std::filesystem::current_path(old_); }
+
+ private:
+  std::filesystem::path old_ = std::filesystem::current_path();
+};
+
+}  // namespace
+
+TEST_CASE("the ending of the file says what is drawn") {
+  const auto [ending, begin] =
+      GENERATE(table<std::string, std::string>({{"svg", "<?xml"},
+                                                {"png", "\x89PNG"},
+                                                {"PNG", "\x89PNG"},
+                                                {"pdf", "%PDF-"},
+                                                {"html", "<!DOCTYPE html>"},
+                                                {"txt", "   "},
+                                                {"gp", "# Draw with"}}));
+  const TemporaryDirectory directory;
+  plot(histories::recorded({}), directory / ("lr." + ending));
+  CHECK(contents(directory / ("lr." + ending)).substr(0, begin.size()) == begin);
+  CHECK(names_in(directory.path()).size() == 1);
+}
+
+TEST_CASE("a file with an ending that is not known is refused") {
+  const std::string path = GENERATE("lr.gif", "lr", "", "dir.svg/lr", ".");
+  CHECK_THROWS_WITH(plot(histories::recorded({}), path),
+                    contains("must end in .svg, .png, .pdf, .html, .txt or .gp"));
+}
+
+TEST_CASE("nothing a user names runs as a command") {
+  const TemporaryDirectory directory;
+  const WorkingDirectory working(directory.path());
+  History history = histories::recorded({});
+  const std::string ending = GENERATE("svg", "png", "pdf", "html", "txt");
+  for (const std::string& text : hostile_texts()) {
+    CAPTURE(text);
+    history.metrics.clear();
+    history.metrics[text] = history.loss;
+    PlotOptions options;
+    options.title(text).metric(text).mark({0.01, 50, 1, text, text});
+    std::string name = text + "." + ending;
+    for (char& letter : name) {
+      if (letter == '/' || letter == '\0') letter = '_';
+    }
+    plot({{text, history}, {text + "2", history}}, name, options);
+    CHECK(names_in(".") == std::set<std::string>{name});
+    std::filesystem::remove(name);
+    lrfinder::write_gnuplot(history, name, options);
+    CHECK(names_in(".") == std::set<std::string>{name});
+    std::filesystem::remove(name);
+  }
+}
+
+TEST_CASE("text is drawn as it is") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "lr.svg";
+  plot(histories::recorded({}), path, PlotOptions().title("`x` {/Symbol a}_2 @b \\n 'c' ü"));
+  CHECK_THAT(contents(path), contains("`x` {/Symbol a}_2 @b \\n 'c' ü"));
+}
+
+TEST_CASE("a picture that cannot be written leaves what was there") {
+  const TemporaryDirectory directory;
+  const History history = histories::recorded({});
+  CHECK_THROWS_WITH(plot(history, directory / "none/lr.svg"), contains("No such file"));
+  std::ofstream(directory / "lr.svg") << "old";
+  CHECK_THROWS_AS(plot(History(), directory / "lr.svg"), PlotError);
+  CHECK(contents(directory / "lr.svg") == "old");
+}
+
+TEST_CASE("any curve can be drawn") {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const History history = GENERATE_COPY(
+      History({0.1}, {1}), History({0.1}, {std::nan("")}), History({0.1, 0.1}, {1, 2}),
+      History({0, 0.1, 0.2}, {3, 2, 1}), History({0, 0}, {1, 1}), History({1, 2}, {infinity, 1}),
+      History({1, 2, 3}, {1, 1e300, -1e300}), History({1, 2, 3}, {0, 0, 0}),
+      History({3, 2, 1}, {1, 2, 3}), History({5e-324, 1e308}, {5e-324, 1e308}),
+      History({1, 2}, {-1.7e308, 1.7e308}), History({1, 1.0000001}, {1e15, 1e15 + 1}));
+  const bool logarithmic = GENERATE(false, true);
+  const TemporaryDirectory directory;
+  CHECK_NOTHROW(plot(history, directory / "lr.svg", PlotOptions().log_loss(logarithmic)));
+}
+
+TEST_CASE("several curves fit into one picture") {
+  const TemporaryDirectory directory;
+  std::vector<NamedCurve> curves;
+  for (int i = 0; i < 12; ++i) {
+    curves.push_back(
+        {"a model with a rather long name, number " + std::to_string(i), histories::recorded({})});
+  }
+  CHECK_NOTHROW(plot(curves, directory / "lr.png"));
+  const History h0 = histories::recorded({});
+  CHECK_NOTHROW(plot({{"wd 0", h0}, {"wd 1e-4", h0}}, directory / "lr.png"));
+}
+
+TEST_CASE("a page needs nothing but itself, and shows figures") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "lr.html";
+  plot(histories::recorded({}), path, PlotOptions().title("</script><b>&\"title\""));
+  const std::string page = contents(path);
+  CHECK_THAT(page, contains("<title>&#60;/script&#62;&#60;b&#62;&#38;&#34;title&#34;</title>"));
+  CHECK_THAT(page, contains("lr: [1e-07,"));
+  for (const char* attribute : {"src=", "href='http", "href=\"http", "@import", "url(http"}) {
+    CHECK(page.find(attribute) == std::string::npos);
+  }
+}
+
+TEST_CASE("a terminal gets letters") {
+  std::ostringstream out;
+  plot(histories::recorded({}), out,
+       PlotOptions().text_size(100, 20).mark({0.01, 50, 1, "steepest", ""}));
+  CHECK_THAT(out.str(), contains("steepest: 0.01") && contains("learning rate"));
+  std::istringstream lines(out.str());
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    CHECK(lrfinder::detail::length(line) <= 100);
+  }
+  CHECK(count <= 21);
+}
+
+TEST_CASE("a script left for another machine draws the picture there") {
+  const TemporaryDirectory directory;
+  lrfinder::write_gnuplot(histories::recorded({}), directory / "lr.gp");
+  CHECK_THAT(lrfinder::run_gnuplot(contents(directory / "lr.gp")), contains("<svg"));
+}

@@ -1,0 +1,284 @@
+#include <catch2.hpp>
+#include <csignal>
+#include <everything.hpp>
+#include <filesystem>
+#include <sys/resource.h>
+#include <training.hpp>
+
+#include <lrfinder/lrfinder.hpp>
+
+using lrfinder::LRFinder;
+using lrfinder::RangeTestOptions;
+using lrfinder::Snapshot;
+using lrfinder::SnapshotError;
+namespace fs = std::filesystem;
+
+namespace {
+
+// A folder of its own for every test, removed with all that is in it.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = fs::temp_directory_path() / "lrfinder-test-XXXXXX";
+    path = ::mkdtemp(name.data());
+  }
+  ~TemporaryFolder() { fs::remove_all(path); }
+  std::vector<fs::path> files() const {
+    std::vector<fs::path> found;
+    for (const auto& entry : fs::directory_iterator(path)) found.push_back(entry.path());
+    return found;
+  }
+  fs::path path;
+};
+
+// Makes writing fail beyond `bytes`, as a full disk does.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit{bytes, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+// Derived, and so a user's: what it keeps outside of its state goes through LibTorch's
+// serialization.
+struct Derived : torch::optim::SGD {
+  using SGD::SGD;
+};
+
+struct Trained {
+  Trained() {
+    torch::manual_seed(4);
+    model = small_classifier();
+    optimizer = std::make_unique<torch::optim::SGD>(model->parameters(),
+                                                    torch::optim::SGDOptions(1e-3).momentum(0.9));
+  }
+  // Runs `during` in the fifth iteration of a test whose snapshot lies in `folder`.
+  template <class During>
+  void range_test(const TemporaryFolder& folder, During&& during) {
+    LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss());
+    finder.range_test(class_batches(3, 5, 4, 3),
+                      RangeTestOptions()
+                          .num_iter(8)
+                          .snapshot(Snapshot::disk)
+                          .snapshot_dir(folder.path)
+                          .on_iteration([&](const lrfinder::Iteration& iteration) {
+                            if (iteration.index == 4) during();
+                          }));
+  }
+  torch::nn::Sequential model{nullptr};
+  std::unique_ptr<torch::optim::SGD> optimizer;
+};
+
+}  // namespace
+
+TEST_CASE("a snapshot on disk is one private file that goes with the test") {
+  const TemporaryFolder folder;
+  Trained trained;
+  const Everything before(*trained.model, *trained.optimizer);
+  int files = 0;
+  trained.range_test(folder, [&] {
+    for (const auto& file : folder.files()) {
+      ++files;
+      const auto others = fs::perms::group_all | fs::perms::others_all;
+      CHECK((fs::status(file).permissions() & others) == fs::perms::none);
+    }
+  });
+  CHECK(files == 1);
+  CHECK(folder.files().empty());
+  CHECK(before.differences(Everything(*trained.model, *trained.optimizer)) == "");
+}
+
+TEST_CASE("a storage that several tensors share is saved once") {
+  struct TiedImpl : torch::nn::Module {
+    TiedImpl() {
+      weight = register_parameter("weight", torch::ones({3, 4}));
+      register_parameter("tied", weight);
+      register_buffer("view", weight.detach().narrow(0, 0, 1));
+    }
+    torch::Tensor forward(const torch::Tensor& input) { return torch::matmul(input, weight.t()); }
+    torch::Tensor weight;
+  };
+  const TemporaryFolder folder;
+  const auto model = std::make_shared<TiedImpl>();
+  torch::optim::SGD optimizer({model->weight}, 1e-3);
+  LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+  finder.range_test(class_batches(3, 5, 4, 3),
+                    RangeTestOptions()
+                        .num_iter(2)
+                        .snapshot(Snapshot::disk)
+                        .snapshot_dir(folder.path)
+                        .on_iteration([&](const lrfinder::Iteration&) {
+                          CHECK(fs::file_size(folder.files().at(0)) == 12 * sizeof(float));
+                        }));
+}
+
+TEST_CASE("a snapshot file goes with a test that fails") {
+  const TemporaryFolder folder;
+  Trained trained;
+  const Everything before(*trained.model, *trained.optimizer);
+  CHECK_THROWS_WITH(trained.range_test(folder, [] { throw std::runtime_error("mine"); }), "mine");
+  CHECK(folder.files().empty());
+  CHECK(before.differences(Everything(*trained.model, *trained.optimizer)) == "");
+}
+
+TEST_CASE("a snapshot file that is removed during the test does no harm") {
+  const TemporaryFolder folder;
+  Trained trained;
+  const Everything before(*trained.model, *trained.optimizer);
+  trained.range_test(folder, [&] { fs::remove(folder.files().at(0)); });
+  CHECK(before.differences(Everything(*trained.model, *trained.optimizer)) == "");
+}
+
+TEST_CASE("a damaged snapshot file is reported with what was lost, and kept") {
+  const TemporaryFolder folder;
+  Trained trained;
+  const auto first = trained.model->parameters()[0].detach().clone();
+  const auto last = trained.model->parameters()[5].detach().clone();
+  // The first tensor of the model is the first in the file.
+  const auto damage = [&] {
+    std::fstream file(folder.files().at(0), std::ios::in | std::ios::out | std::ios::binary);
+    file.put('!');
+  };
+  const std::string told_apart = "float[8, 4]";
+  SECTION("after a test that ran to its end") {
+    CHECK_THROWS_AS(trained.range_test(folder, damage), SnapshotError);
+  }
+  SECTION("after a test that failed: the exception is quoted and nested") {
+    try {
+      trained.range_test(folder, [&] {
+        damage();
+        throw std::out_of_range("mine");
+      });
+      FAIL("nothing was thrown");
+    } catch (const SnapshotError& error) {
+      CHECK_THAT(error.what(), contains(folder.path.string()));
+      CHECK_THAT(error.what(), contains("was changed") && contains(told_apart));
+      CHECK_THAT(error.what(), contains("ended by this exception: mine"));
+      CHECK_THROWS_AS(std::rethrow_if_nested(error), std::out_of_range);
+    }
+  }
+  CHECK(folder.files().size() == 1);
+  CHECK_FALSE(same_bits(trained.model->parameters()[0], first));
+  CHECK(same_bits(trained.model->parameters()[5], last));
+}
+
+TEST_CASE("a snapshot file that is cut short is reported") {
+  const TemporaryFolder folder;
+  Trained trained;
+  CHECK_THROWS_WITH(trained.range_test(folder, [&] { fs::resize_file(folder.files().at(0), 10); }),
+                    contains("was cut short"));
+}
+
+TEST_CASE("of a file that is cut short all is named that could not be given back") {
+  const TemporaryFolder folder;
+  torch::manual_seed(4);
+  auto model = small_classifier();
+  Derived optimizer(model->parameters(), torch::optim::SGDOptions(1e-3).momentum(0.9));
+  LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+  const auto first = model->parameters()[0].detach().clone();
+  try {
+    finder.range_test(class_batches(3, 5, 4, 3), RangeTestOptions()
+                                                     .num_iter(2)
+                                                     .snapshot(Snapshot::disk)
+                                                     .snapshot_dir(folder.path)
+                                                     .on_iteration([&](const lrfinder::Iteration&) {
+                                                       fs::resize_file(folder.files().at(0),
+                                                                       8 * 4 * sizeof(float) + 1);
+                                                     }));
+    FAIL("nothing was thrown");
+  } catch (const SnapshotError& error) {
+    CHECK_THAT(error.what(), contains("was cut short; this could not be given back"));
+    CHECK_THAT(error.what(), contains("the optimizer's own members") && contains("float[8]"));
+    CHECK_THAT(error.what(), !contains("float[8, 4]"));
+  }
+  CHECK(same_bits(model->parameters()[0], first));
+}
+
+TEST_CASE("a folder that cannot be written, and a full disk, are reported before anything runs") {
+  Trained trained;
+  int calls = 0;
+  LRFinder finder(trained.model, *trained.optimizer,
+                  [&](const torch::Tensor& output, const torch::Tensor&) {
+                    ++calls;
+                    return output.mean();
+                  });
+  const auto options = RangeTestOptions().snapshot(Snapshot::disk);
+  const auto batches = class_batches(3, 5, 4, 3);
+  CHECK_THROWS_WITH(finder.range_test(batches, RangeTestOptions(options).snapshot_dir("/nowhere")),
+                    contains("/nowhere") && contains("snapshot_dir()"));
+  {
+    const FileSizeLimit full_disk(100);
+    CHECK_THROWS_WITH(finder.range_test(batches, options), contains("Snapshot::host"));
+  }
+  CHECK(calls == 0);
+}
+
+TEST_CASE("a full disk is reported for a user's optimizer too, which is left as it was") {
+  torch::manual_seed(4);
+  auto model = small_classifier();
+  Derived optimizer(model->parameters(), torch::optim::SGDOptions(1e-3).momentum(0.9));
+  const auto batches = class_batches(3, 5, 4, 3);
+  LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+  const auto options = RangeTestOptions().num_iter(3).snapshot(Snapshot::disk);
+  const Everything before(*model, optimizer);
+  const auto bytes = GENERATE(range(500, 3000, 125));
+  const FileSizeLimit full_disk(static_cast<rlim_t>(bytes));
+  CHECK_THROWS_WITH(finder.range_test(batches, options), contains("cannot write"));
+  CHECK(before.differences(Everything(*model, optimizer)) == "");
+}
+
+TEST_CASE("a copy on disk that is larger than a piece comes back, and only when it is whole") {
+  const TemporaryFolder folder;
+  lrfinder::detail::FileStore store(folder.path);
+  torch::manual_seed(1);
+  // Two pieces and a bit, whose size is no multiple of a word.
+  const auto values = torch::randint(256, {(std::int64_t{32} << 20) + 13}, torch::kByte);
+  const auto empty = torch::empty({0}, torch::kByte);
+  CHECK(store.save(empty) == 0);
+  CHECK(store.save(values) == 1);
+  CHECK(store.save(values.narrow(0, 0, 5)) == 2);
+  auto target = torch::zeros_like(values);
+  store.load(1, target);
+  CHECK(same_bits(target, values));
+  store.load(0, empty);
+
+  {
+    std::fstream file(folder.files().at(0), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(std::int64_t{20} << 20);
+    file.put(static_cast<char>(values[std::int64_t{20} << 20].item<int>() ^ 0x80));
+  }
+  target.zero_();
+  CHECK_THROWS_WITH(store.load(1, target), contains("was changed"));
+  CHECK(target.count_nonzero().item<int>() == 0);
+  auto few = torch::zeros({5}, torch::kByte);
+  store.load(2, few);
+  CHECK(same_bits(few, values.narrow(0, 0, 5)));
+}
+
+TEST_CASE("a checksum does not depend on how bytes are cut, and tells small changes") {
+  using lrfinder::detail::Checksum;
+  std::string bytes;
+  for (int i = 0; i < 50; ++i) bytes += static_cast<char>(i * 37);
+  const auto sum = [](const std::string& first, const std::string& second = "") {
+    Checksum checksum;
+    checksum.add(first.data(), first.size());
+    checksum.add(second.data(), second.size());
+    return checksum.value();
+  };
+  for (std::size_t cut = 0; cut <= bytes.size(); ++cut) {
+    CHECK(sum(bytes.substr(0, cut), bytes.substr(cut)) == sum(bytes));
+    if (cut < bytes.size()) CHECK(sum(bytes.substr(0, cut)) != sum(bytes));
+  }
+  // Signs of two numbers: the highest bits of two words.
+  std::string negated = bytes;
+  for (const std::size_t last_byte : {7UL, 15UL}) negated[last_byte] ^= static_cast<char>(0x80);
+  CHECK(sum(negated) != sum(bytes));
+  CHECK(sum(bytes + std::string(1, '\0')) != sum(bytes));
+}
