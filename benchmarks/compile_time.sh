@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # What lrfinder costs to compile, in seconds of processor time (medians, in turns): a file that
-# includes torch/torch.h and trains in a loop written by hand, against the same file with a range
-# test and a suggestion in place of the loop, by lr_finder.hpp, which leaves the work to a file that
-# is compiled once, and by lrfinder.hpp, which does it all in place; then that one file, and
-# curve.hpp alone.
+# includes torch/torch.h and trains in a plain loop, against the same file with a range
+# test and a suggestion in place of the loop, with LRFINDER_COMPILED, which leaves the work to a
+# source that is compiled once, and header-only; then that one source, and curve.hpp alone.
 #
 #   benchmarks/compile_time.sh [ROUNDS] [COMPILER OPTIONS]     default: 5 -O0
 #
@@ -23,7 +22,7 @@ inline torch::optim::SGD optimizer(model->parameters(), 1e-3);
 inline torch::nn::CrossEntropyLoss criterion;
 inline const std::vector<torch::data::Example<>> loader;
 END
-cat >"$work/by_hand.cpp" <<END
+cat >"$work/loop.cpp" <<END
 #include "common.hpp"
 int main() {
   for (const auto& batch : loader) {
@@ -33,10 +32,11 @@ int main() {
   }
 }
 END
-for header in lr_finder lrfinder; do
-  cat >"$work/$header.cpp" <<END
+for mode in COMPILED HEADER_ONLY; do
+  cat >"$work/$mode.cpp" <<END
+#define LRFINDER_$mode
 #include "common.hpp"
-#include <lrfinder/$header.hpp>
+#include <lrfinder/lrfinder.hpp>
 int main() {
   lrfinder::LRFinder finder(model, optimizer, criterion);
   finder.range_test(loader);
@@ -44,7 +44,7 @@ int main() {
 }
 END
 done
-echo '#include <lrfinder/lr_finder.cpp>' >"$work/once.cpp"
+cp "$root/cmake/lrfinder.cpp" "$work/once.cpp"
 echo '#include <lrfinder/curve.hpp>' >"$work/curve.cpp"
 
 options=(-std=c++17 -w -I "$root/include")
@@ -53,7 +53,7 @@ for folder in ${TORCH_INCLUDE:-/usr/include/torch/csrc/api/include}; do
 done
 TIMEFORMAT='%U %S'
 for ((round = 0; round < rounds; ++round)); do
-  for file in by_hand lr_finder lrfinder once curve; do
+  for file in loop COMPILED HEADER_ONLY once curve; do
     { time "${CXX:-c++}" "${options[@]}" "$@" -c "$work/$file.cpp" -o "$work/$file.o"; } \
       2>>"$work/$file.times"
   done
@@ -62,13 +62,13 @@ median() { # median FILE
   awk '{ print $1 + $2 }' "$work/$1.times" | sort -n | awk '{ t[NR] = $1 }
     END { print (t[int((NR + 1) / 2)] + t[int(NR / 2) + 1]) / 2 }'
 }
-by_hand=$(median by_hand)
+loop=$(median loop)
 row() { # row WORDS FILE
-  awk -v words="$1" -v seconds="$(median "$2")" -v by_hand="$by_hand" \
-    'BEGIN { printf "%-40s %6.2f s, ratio %.3f\n", words, seconds, seconds / by_hand }'
+  awk -v words="$1" -v seconds="$(median "$2")" -v loop="$loop" \
+    'BEGIN { printf "%-40s %6.2f s, ratio %.3f\n", words, seconds, seconds / loop }'
 }
-row "torch.h, loop by hand" by_hand
-row "range test by lr_finder.hpp" lr_finder
-row "range test by lrfinder.hpp" lrfinder
-row "lr_finder.cpp, once in a program" once
+row "torch.h, plain loop" loop
+row "range test, LRFINDER_COMPILED" COMPILED
+row "range test, header-only" HEADER_ONLY
+row "lrfinder.cpp, once in a program" once
 row "curve.hpp alone" curve

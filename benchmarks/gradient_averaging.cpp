@@ -78,11 +78,11 @@ void measure(lrfinder::Ranks& ranks, std::int64_t parameters, std::int64_t tenso
 }
 
 /// What every iteration waits for besides: the roll call.
-void measure_roll_call(const std::shared_ptr<lrfinder::Ranks>& ranks) {
-  lrfinder::detail::HealthCheck roll_call(ranks);
+void measure_health_check(const std::shared_ptr<lrfinder::Ranks>& ranks) {
+  lrfinder::detail::HealthCheck health_check(ranks);
   std::vector<double> times;
   for (int i = 0; i < 1000; ++i) {
-    times.push_back(time_of(*ranks, [&] { roll_call(lrfinder::detail::SyncPoint::measured); }));
+    times.push_back(time_of(*ranks, [&] { health_check(lrfinder::detail::SyncPoint::measured); }));
   }
   if (ranks->rank() == 0) std::printf("roll call %.2f\n", median(times));
 }
@@ -108,7 +108,7 @@ int main(int argc, char** argv) {
     const auto store = c10::make_intrusive<c10d::FileStore>(directory + "/store", processes);
     const auto ranks = lrfinder::distributed(
         c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, processes, options));
-    measure_roll_call(ranks);
+    measure_health_check(ranks);
     for (std::int64_t parameters = 10'000; parameters <= largest; parameters *= 10) {
       for (const std::int64_t tensors : {16, 256}) {
         measure(*ranks, parameters, tensors, bucket_bytes);

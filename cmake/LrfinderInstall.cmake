@@ -22,4 +22,5 @@ install(FILES
   ${PROJECT_BINARY_DIR}/lrfinderConfig.cmake
   ${PROJECT_BINARY_DIR}/lrfinderConfigVersion.cmake
   cmake/LrfinderTorch.cmake
+  cmake/lrfinder.cpp
   DESTINATION ${lrfinder_package_dir})

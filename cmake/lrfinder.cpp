@@ -1,6 +1,8 @@
-// For a program whose sources include lr_finder.hpp alone, to compile quickly: this file, compiled
-// with them once, brings what that header declares. The CMake target lrfinder::compiled adds it.
+// The one source of the CMake target lrfinder::compiled. With LRFINDER_COMPILED, lrfinder.hpp only
+// declares what is defined here.
 
+#ifndef LRFINDER_COMPILED
+#define LRFINDER_COMPILED
+#endif
 #include <lrfinder/lrfinder.hpp>
-
-template class lrfinder::detail::Finder<>;
+#include <lrfinder/training/finder_inl.hpp>

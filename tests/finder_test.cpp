@@ -346,6 +346,75 @@ TEST_CASE("with restore(false) the model stays trained until reset") {
   CHECK(later.differences(Everything(*model, optimizer)).empty());
 }
 
+TEST_CASE("reset brings back the state before the first test that was not restored") {
+  torch::manual_seed(1);
+  auto model = small_classifier();
+  torch::optim::SGD optimizer(model->parameters(), torch::optim::SGDOptions(1e-3).momentum(0.9));
+  const auto batches = class_batches(3, 5, 4, 3);
+  const std::vector<torch::data::Example<>> none;
+  train(model, optimizer, batches);
+  const Everything before(*model, optimizer);
+  bool fails = false;
+  LRFinder finder(model, optimizer, [&](const torch::Tensor& output, const torch::Tensor& target) {
+    if (fails) throw std::runtime_error("enough");
+    return torch::nn::functional::cross_entropy(output, target);
+  });
+  const RangeTestOptions left = RangeTestOptions().num_iter(6).restore(false);
+  finder.range_test(batches, left);
+  const Everything after_first(*model, optimizer);
+
+  SECTION("a second one that is not restored either") {
+    finder.range_test(batches, RangeTestOptions(left).start_lr(1e-3));
+    CHECK_FALSE(after_first.differences(Everything(*model, optimizer)).empty());
+    finder.reset();
+  }
+  SECTION("a second one that is restored, to where the first left off") {
+    finder.range_test(batches, RangeTestOptions().start_lr(1e-3).num_iter(6));
+    CHECK(after_first.differences(Everything(*model, optimizer)).empty());
+    finder.reset();
+  }
+  SECTION("a second one that is refused changes nothing") {
+    CHECK_THROWS_AS(finder.range_test(batches, RangeTestOptions().num_iter(0)),
+                    lrfinder::InvalidOption);
+    CHECK(after_first.differences(Everything(*model, optimizer)).empty());
+    finder.reset();
+  }
+  SECTION("an exception in a second one does the same") {
+    fails = true;
+    CHECK_THROWS_WITH(finder.range_test(batches, RangeTestOptions(left).start_lr(1e-3)), "enough");
+  }
+  SECTION("an empty loader in a second one does the same") {
+    CHECK_THROWS_AS(finder.range_test(none, RangeTestOptions(left).start_lr(1e-3)),
+                    lrfinder::EmptyLoader);
+  }
+  CHECK(before.differences(Everything(*model, optimizer)).empty());
+}
+
+TEST_CASE("a finder refuses a test inside its own test, and restores everything") {
+  torch::manual_seed(1);
+  auto model = small_classifier();
+  torch::optim::SGD optimizer(model->parameters(), 1e-3);
+  const auto batches = class_batches(3, 5, 4, 3);
+  const Everything before(*model, optimizer);
+  LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+  std::function<void()> inside;
+  const auto options =
+      RangeTestOptions().num_iter(4).on_iteration([&](const lrfinder::Iteration&) { inside(); });
+  SECTION("range_test") {
+    inside = [&] { finder.range_test(batches); };
+  }
+  SECTION("race") {
+    inside = [&] { finder.race(batches); };
+  }
+  SECTION("reset") {
+    inside = [&] { finder.reset(); };
+  }
+  CHECK_THROWS_AS(finder.range_test(batches, options), lrfinder::InvalidOption);
+  CHECK(before.differences(Everything(*model, optimizer)).empty());
+  finder.range_test(batches, RangeTestOptions().num_iter(4));
+  CHECK(finder.history().size() == 4);
+}
+
 TEST_CASE("reset after an automatic restore leaves later training alone") {
   auto model = small_classifier();
   torch::optim::SGD optimizer(model->parameters(), 1e-3);

@@ -17,8 +17,8 @@
 #include <torch/csrc/distributed/c10d/Work.hpp>
 #include <torch/torch.h>
 
-#include <lrfinder/distributed/ranks.hpp>
 #include <lrfinder/error.hpp>
+#include <lrfinder/ranks.hpp>
 
 /// @file
 /// Range tests by several processes, over LibTorch's own c10d. Apart from `<lrfinder/lrfinder.hpp>`

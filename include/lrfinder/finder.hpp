@@ -1,9 +1,5 @@
 #pragma once
 
-/// @file
-/// LRFinder alone, which is quick to compile. Its work is done in `lr_finder.cpp`, which has to be
-/// among the sources of the program; the CMake target `lrfinder::compiled` sees to that.
-
 #include <optional>
 #include <ostream>
 #include <string>
@@ -17,6 +13,7 @@
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/history.hpp>
 #include <lrfinder/options.hpp>
+#include <lrfinder/plot/options.hpp>
 #include <lrfinder/race/options.hpp>
 #include <lrfinder/suggest/race_result.hpp>
 #include <lrfinder/suggest/suggestion.hpp>
@@ -32,8 +29,8 @@ namespace lrfinder {
 ///     finder.range_test(*train_loader);
 ///     double lr = finder.suggestion();
 ///
-/// The range test borrows: when it ends, by returning or by an exception, model, optimizer and
-/// random state are bit for bit what they were.
+/// When a test ends, by returning or by an exception, model, optimizer and random state are
+/// restored bit for bit.
 ///
 /// - Model: a module holder (`torch::nn::Sequential`, what TORCH_MODULE makes), a `shared_ptr` to a
 ///   module, an `AnyModule`, a TorchScript module, or a module by reference.
@@ -42,8 +39,8 @@ namespace lrfinder {
 ///   `(output, target)` or, where it takes that instead, with `(model, batch)`, and returns the
 ///   loss as a tensor of one element, averaged over the samples of the batch.
 ///
-/// What is passed by reference has to outlive the finder. A finder can be moved; the one that it
-/// was moved from can only be given another, or end.
+/// What is passed by reference has to outlive the finder. A finder can be moved; a moved-from
+/// finder can only be assigned to or destroyed.
 template <class Model, class Optimizer, class Criterion>
 class LRFinder {
   static_assert(detail::is_model<Model>,
@@ -58,14 +55,14 @@ class LRFinder {
   using CriterionArgument = std::conditional_t<detail::is_module<Criterion>, Criterion&, Criterion>;
 
  public:
-  /// A finder that works where the model is: on the device of its first parameter.
+  /// A finder that trains where the model is: on the device of its first parameter.
   ///
   /// Throws InvalidOption when the model or the criterion is an empty holder or pointer.
   LRFinder(ModelArgument model, Optimizer& optimizer, CriterionArgument criterion)
       : LRFinder(std::optional<torch::Device>(), std::forward<ModelArgument>(model), optimizer,
                  std::forward<CriterionArgument>(criterion)) {}
 
-  /// A finder that works on `device`: the model goes there for the test, and comes back.
+  /// A finder that trains on `device`: the model is moved there for the test, and back after it.
   LRFinder(ModelArgument model, Optimizer& optimizer, CriterionArgument criterion,
            torch::Device device)
       : LRFinder(std::optional(device), std::forward<ModelArgument>(model), optimizer,
@@ -73,68 +70,67 @@ class LRFinder {
 
   /// Runs the range test and records the training loss, measured before each update.
   ///
-  /// `train_loader`: anything that a range-based for loop walks and can walk again: a `torch::data`
-  /// loader, a vector of batches, a range of your own. A loader that runs out starts again. A batch
-  /// is a `torch::data::Example<>`, a pair or tuple, or a struct of two members: input, target.
+  /// `train_loader`: anything that a range-based for loop iterates over, again and again: a
+  /// `torch::data` loader, a vector of batches, a range of your own. A loader that runs out starts
+  /// again. A batch is a `torch::data::Example<>`, a pair or tuple, or a struct of two members:
+  /// input, target.
   ///
   /// Returns the history, as history() does. Throws InvalidOption, EmptyLoader, InvalidStep or
   /// SnapshotError, and what the user's code throws; with RangeTestOptions::ranks also RankFailed,
-  /// where another rank has ended the test. After an exception everything is given back, and
+  /// where another rank has ended the test. After an exception everything is restored, and
   /// history() holds what was recorded before it.
   template <class TrainLoader>
   const History& range_test(TrainLoader&& train_loader, const RangeTestOptions& options = {}) {
-    auto training = lent(train_loader, "training loader");
+    auto training = typed(train_loader, "training loader");
     return finder_.range_test(training, nullptr, options);
   }
 
   /// Runs the range test and records the loss on a validation loader, measured after each update.
   ///
-  /// `val_loader`: as `train_loader`, but walked only once where its batches can be kept on the
-  /// device; see RangeTestOptions::cache_validation. The loss is the mean over the samples that it
-  /// yields, in eval mode and without gradients; batches are weighted by dimension 0 of their
-  /// input.
+  /// `val_loader`: as `train_loader`, but read only once where its batches can be kept on the
+  /// device; see RangeTestOptions::cache_validation. The loss is the mean over its samples, in eval
+  /// mode and without gradients; batches are weighted by dimension 0 of their input.
   template <class TrainLoader, class ValLoader,
             class = std::enable_if_t<!std::is_convertible_v<ValLoader, const RangeTestOptions&>>>
   const History& range_test(TrainLoader&& train_loader, ValLoader&& val_loader,
                             const RangeTestOptions& options = {}) {
-    auto training = lent(train_loader, "training loader");
-    auto validation = lent(val_loader, "validation loader");
+    auto training = typed(train_loader, "training loader");
+    auto validation = typed(val_loader, "validation loader");
     return finder_.range_test(training, &validation, options);
   }
 
-  /// Finds the learning rate by trying: trains at each of a few constant rates around the
-  /// suggestion, from the same state, random numbers and batches. The better half goes on to a
-  /// longer heat, and the last is decided by the mean of the last training losses. A rate a little
-  /// below the best wins where it does as well but for one hundredth.
+  /// Finds the learning rate by trials: trains at a few constant rates around the suggestion, each
+  /// from the same state, random numbers and batches. The better half goes on to longer trials, and
+  /// the longest decide, by the mean of their last training losses. A rate a little below the best
+  /// wins where it does as well but for one hundredth.
   ///
   /// Needs a range test before, and trains as that did: with its accumulation, clipping and so on.
-  /// A range test that ran with `restore(false)` is undone first. Every heat gives everything back,
-  /// when it ends and when an exception ends it. Costs at most as many updates as the options'
-  /// budget says, by default 6 times the range test.
+  /// Restores everything after every trial and after an exception; after a range test with
+  /// `restore(false)` the race starts from the state before that test. Costs at most as many
+  /// updates as the budget says, by default 6 times the range test.
   ///
-  /// What wins is the best rate for a training as long as the last rung, which is short: with the
-  /// defaults 1.6 times the range test. Where the rate stays constant, longer trainings want lower
-  /// rates. Where it will be lowered, short trainings underrate high ones, which pay off late (Wu
-  /// et al. 2018, arXiv:1803.02021). So make the last rung as long as you can afford:
-  /// `RaceOptions().budget(20)`.
+  /// The winner is the best rate for a training as long as the last rung: with the defaults 1.6
+  /// times the range test. A longer training at a constant rate needs a lower rate. A training
+  /// whose rate decays needs a higher one, which a short trial underrates (Wu et al. 2018,
+  /// arXiv:1803.02021).
   ///
-  /// Returns the winner, with the table of what each rate reached. Throws InvalidOption before
-  /// anything is touched; NoSuggestion before a range test, and where no rate lowers the loss; and
-  /// what range_test throws.
+  /// Returns the winner and what each rate reached. Throws InvalidOption before anything is
+  /// touched; NoSuggestion before a range test, and where no rate lowers the loss; and what
+  /// range_test throws.
   template <class TrainLoader>
   RaceResult race(TrainLoader&& train_loader, const RaceOptions& options = {}) {
-    auto training = lent(train_loader, "training loader");
+    auto training = typed(train_loader, "training loader");
     return finder_.race(training, nullptr, options);
   }
 
-  /// Runs a race that is decided by the loss on a validation loader, which is measured once before
-  /// and at the end of every heat, as in range_test.
+  /// Runs a race that is decided by the loss on a validation loader, measured before the first
+  /// trial and at the end of each, as in range_test.
   template <class TrainLoader, class ValLoader,
             class = std::enable_if_t<!std::is_convertible_v<ValLoader, const RaceOptions&>>>
   RaceResult race(TrainLoader&& train_loader, ValLoader&& val_loader,
                   const RaceOptions& options = {}) {
-    auto training = lent(train_loader, "training loader");
-    auto validation = lent(val_loader, "validation loader");
+    auto training = typed(train_loader, "training loader");
+    auto validation = typed(val_loader, "validation loader");
     return finder_.race(training, &validation, options);
   }
 
@@ -156,25 +152,23 @@ class LRFinder {
 
   /// Sets a suggestion from history() on the optimizer, as above.
   Suggestion apply_suggestion(Suggestion suggestion) {
-    finder_.set_rates(suggestion);
+    finder_.set_lr(suggestion);
     return suggestion;
   }
 
-  /// Draws the last history into a file, by its ending: .svg, .png, .pdf, .html, .txt or .gp; see
-  /// lrfinder::plot(), which also draws several histories into one picture.
-  void plot(const std::string& path) const { finder_.plot(path); }
-  /// The same with options, for which `curve/plot_options.hpp` has to be included.
-  void plot(const std::string& path, const PlotOptions& options) const {
+  /// Draws the last history into a file, in the format of its ending: .svg, .png, .pdf, .html, .txt
+  /// or .gp; see lrfinder::plot(), which also draws several histories into one picture.
+  void plot(const std::string& path, const PlotOptions& options = {}) const {
     finder_.plot(path, options);
   }
 
-  /// Draws the last history with letters, as wide as the terminal.
-  void plot(std::ostream& out) const { finder_.plot(out); }
-  /// The same with options.
-  void plot(std::ostream& out, const PlotOptions& options) const { finder_.plot(out, options); }
+  /// Draws the last history as text, as wide as the terminal.
+  void plot(std::ostream& out, const PlotOptions& options = {}) const {
+    finder_.plot(out, options);
+  }
 
-  /// Names what else the criterion trains or changes, to be given back with the rest: modules (as
-  /// the model is given), optimizers and tensors, for example the discriminator of a GAN and its
+  /// Names what else the criterion trains or changes, to be restored with the rest: modules (as the
+  /// model is passed), optimizers and tensors, for example the discriminator of a GAN and its
   /// optimizer. All have to outlive the finder.
   ///
   /// Throws InvalidOption when a module is empty.
@@ -185,8 +179,10 @@ class LRFinder {
     return *this;
   }
 
-  /// Undoes a range test that ran with `restore(false)`: everything is as it was before it. Does
-  /// nothing when everything has been given back already, so that it can never undo training.
+  /// Restores the state before the first range test that ran with `restore(false)`. Does nothing
+  /// after tests that restored everything themselves, so that it can never undo real training.
+  ///
+  /// Throws SnapshotError where something could not be restored.
   void reset() { finder_.reset(); }
 
  private:
@@ -200,10 +196,10 @@ class LRFinder {
     if constexpr (detail::is_model<Criterion>) add(objective_.criterion());
   }
 
-  template <class Lent>
-  static void require(Lent& lent, const char* message) {
-    if constexpr (detail::is_model<Lent>) {
-      if (detail::is_empty(lent)) throw InvalidOption(message);
+  template <class Value>
+  static void require(Value& value, const char* message) {
+    if constexpr (detail::is_model<Value>) {
+      if (detail::is_empty(value)) throw InvalidOption(message);
     }
   }
 
@@ -213,22 +209,22 @@ class LRFinder {
                       std::is_base_of_v<torch::optim::Optimizer, Other>,
                   "also_restore: takes modules, optimizers and tensors");
     if constexpr (detail::is_model<Other>) {
-      finder_.add(detail::module_of(other));
+      finder_.add(detail::ModuleHandle(detail::module_of(other)));
     } else {
       finder_.add(other);
     }
   }
 
-  // A loader whose batches go through the model and the criterion.
+  // The loader, with the model and the criterion that its batches go through.
   template <class Loader>
-  auto lent(Loader& loader, const char* name) {
+  auto typed(Loader& loader, const char* name) {
     static_assert(detail::is_loader<Loader>,
-                  "range_test: a loader must be something that a range-based for loop walks; "
+                  "LRFinder: a loader must be something that a range-based for loop iterates over; "
                   "dereference the pointer that torch::data::make_data_loader returns");
     if constexpr (detail::is_loader<Loader>) {
       static_assert(
           detail::is_criterion_for<Model, Criterion, detail::traits::batch_t<Loader>>,
-          "range_test: the criterion must be callable as criterion(output, target), where output "
+          "LRFinder: the criterion must be callable as criterion(output, target), where output "
           "is what the model's forward() returns for the input of a batch, or as "
           "criterion(model, batch), and return a torch::Tensor. A batch is a "
           "torch::data::Example<>, a pair or tuple, or a struct of two members; other batches "
@@ -238,7 +234,7 @@ class LRFinder {
   }
 
   Objective objective_;
-  detail::Finder<> finder_;
+  detail::Finder finder_;
 };
 
 /// Modules and the optimizer are held by reference, all else is held as it is.

@@ -14,10 +14,14 @@
 /// The headers follow the data: the options of a test, the batches that a loader yields, the loss
 /// of a model on them, the step, the history, the suggestion. LRFinder ties them together.
 ///
-/// A large program compiles faster with `lr_finder.hpp`, which has LRFinder alone.
+/// Header-only by default. With the macro LRFINDER_COMPILED, which the CMake target
+/// `lrfinder::compiled` sets, this header only declares what a source of that target defines, and a
+/// file that includes it compiles almost as fast as without.
 
 #include <lrfinder/curve.hpp>
 #include <lrfinder/finder.hpp>
 #include <lrfinder/options.hpp>
 #include <lrfinder/race/options.hpp>
-#include <lrfinder/training/finder_impl.hpp>
+#ifndef LRFINDER_COMPILED
+#include <lrfinder/training/finder_inl.hpp>
+#endif

@@ -11,9 +11,9 @@
 
 #include <torch/torch.h>
 
-#include <lrfinder/distributed/ranks.hpp>
 #include <lrfinder/history/iteration.hpp>
 #include <lrfinder/history/schedule.hpp>
+#include <lrfinder/ranks.hpp>
 
 namespace lrfinder {
 
@@ -64,7 +64,7 @@ inline torch::Tensor accuracy(const torch::Tensor& output, const torch::Tensor& 
   return output.argmax(1).eq(target).to(torch::kFloat).mean();
 }
 
-/// Where the copies that give everything back are kept during a range test.
+/// Where a range test keeps the copies from which it restores everything.
 enum class Snapshot {
   device,  ///< where the model is: fastest
   host,    ///< in host memory: no copy in the memory of the device
@@ -98,8 +98,8 @@ struct RangeTestOptions {
   /// Batches whose gradients are added up for one update; each loss is divided by this number. At
   /// least 1. Default: 1.
   TORCH_ARG(std::int64_t, accumulation_steps) = 1;
-  /// Whether everything is given back when the test returns. With `false` the model stays as the
-  /// test left it until LRFinder::reset(). After an exception everything is given back in any case.
+  /// Whether everything is restored when the test returns. With `false` the model stays as the test
+  /// left it until LRFinder::reset(). After an exception everything is restored in any case.
   /// Default: true.
   TORCH_ARG(bool, restore) = true;
   /// The norm of the gradient over all parameters is clipped to this before each update; positive.
@@ -120,22 +120,22 @@ struct RangeTestOptions {
   /// Number of batches of the validation loader that are evaluated, from its first; at least 1.
   /// Default: all.
   TORCH_ARG(std::optional<std::int64_t>, val_batches) = std::nullopt;
-  /// Most bytes of the batches of the validation loader that are kept on the device, so that the
-  /// loader is walked once and not in every iteration; not negative. Where the batches take more,
-  /// or cannot be kept (see tensors_in() in batch.hpp), the loader is walked every time, and a
-  /// warning says so. 0 walks every time: for a loader that gives other batches at each pass, or
-  /// that draws random numbers whose place in the sequence matters.
-  /// Default: a quarter of the memory that is free on the device, shared by all `ranks`.
+  /// Most bytes of validation batches that are kept on the device, so that the loader is read once
+  /// and not in every iteration; not negative. Where the batches take more, or cannot be kept (see
+  /// tensors_in() in data/batch.hpp), the loader is read every time, and a warning says so. 0 reads
+  /// it every time: for a loader that yields other batches in each pass, or that draws random
+  /// numbers whose place in the sequence matters. Default: a quarter of the memory that is free on
+  /// the device, shared by all `ranks`.
   TORCH_ARG(std::optional<std::int64_t>, cache_validation) = std::nullopt;
   /// How many iterations may be under way on the device before the host waits for the loss of the
   /// first of them; at least 1, which waits for every iteration. The history is the same in any
-  /// case: what was computed past the end of the test is dropped. But `on_iteration` is called, and
+  /// case: iterations past the end of the test are dropped. But `on_iteration` is called, and
   /// without `restore` the model is left, up to that many iterations late. Default: 16 on an
   /// accelerator; 1 on the CPU, with `on_iteration`, and without `restore`. Always 1 with `ranks`.
   TORCH_ARG(std::optional<std::int64_t>, iterations_in_flight) = std::nullopt;
   /// Whether a line on stderr shows how far the test is. Default: false.
   TORCH_ARG(bool, progress) = false;
-  /// Where the copies that give everything back are kept. Default: Snapshot::device.
+  /// Where the copies for restoring are kept. Default: Snapshot::device.
   TORCH_ARG(Snapshot, snapshot) = Snapshot::device;
   /// Folder of the temporary file for Snapshot::disk, on a disk: a folder in memory (tmpfs), as
   /// /tmp may be, saves none. Default: the system's.
@@ -146,13 +146,15 @@ struct RangeTestOptions {
   /// all ranks, the same on every rank; `on_iteration` and `progress` are those of rank 0. Default:
   /// none, this process alone.
   TORCH_ARG(std::shared_ptr<Ranks>, ranks) = nullptr;
-  /// Called after each iteration with its figures; returning false stops the test. Default: none.
+  /// Called after each iteration with what was measured; returning false stops the test. Default:
+  /// none.
   TORCH_ARG(IterationCallback, on_iteration) = {};
 
  public:
-  /// Adds a figure that is recorded beside the loss, on the same batches: those of the validation
+  /// Adds a value that is recorded with the loss, on the same batches: those of the validation
   /// loader where there is one, else the training batches before the update. Smith 2017 plots
-  /// `accuracy`. Needs a criterion of the form `(output, target)` and tensors.
+  /// `accuracy`. Needs a criterion of the form `(output, target)`, tensors, and a name that no
+  /// other metric has.
   RangeTestOptions& metric(std::string name, Metric metric) {
     metrics_.emplace_back(std::move(name), std::move(metric));
     return *this;

@@ -2,12 +2,12 @@
 #include <utility>
 #include <vector>
 
-#include <lrfinder/finder.hpp>
+#include <lrfinder/lrfinder.hpp>
 
 std::size_t size_in_other_source(const lrfinder::History& history);
 double lr_in_other_source(torch::nn::Linear model, torch::optim::SGD& optimizer);
 
-// Everything that an LRFinder does, without what does it: lr_finder.cpp is compiled apart.
+// Everything that an LRFinder does, without what does it: the source of lrfinder::compiled does.
 int main() {
   torch::manual_seed(1);
   const torch::Tensor input = torch::randn({32, 4});

@@ -1,8 +1,9 @@
 #include <type_traits>
 
-#include <lrfinder/finder.hpp>
+#include <lrfinder/lrfinder.hpp>
 
-// The header is quick to compile as long as it does not bring what does the work.
+// With LRFINDER_COMPILED the header is quick to compile, as long as it does not bring what does the
+// work.
 namespace lrfinder::detail {
 class SavedState;
 }

@@ -140,16 +140,3 @@ TEST_CASE("a callback is called in order, and no more once it has thrown or stop
   CHECK(seen == std::vector<std::int64_t>{0, 1, 2, 3});
   CHECK(finder.history().size() == 4);
 }
-
-TEST_CASE("the host waits for every iteration where somebody looks at it") {
-  using lrfinder::detail::max_pending_iterations;
-  const torch::Device cpu(torch::kCPU);
-  const torch::Device cuda(torch::kCUDA, 0);
-  CHECK(max_pending_iterations(RangeTestOptions(), cpu) == 1);
-  CHECK(max_pending_iterations(RangeTestOptions(), cuda) == 16);
-  CHECK(max_pending_iterations(RangeTestOptions().on_iteration([](const Iteration&) {}), cuda) ==
-        1);
-  CHECK(max_pending_iterations(RangeTestOptions().restore(false), cuda) == 1);
-  CHECK(max_pending_iterations(RangeTestOptions().restore(false).iterations_in_flight(3), cpu) ==
-        3);
-}

@@ -7,7 +7,7 @@
 
 #include <torch/torch.h>
 
-#include <lrfinder/distributed/ranks.hpp>
+#include <lrfinder/ranks.hpp>
 
 namespace lrfinder::detail {
 

@@ -9,8 +9,8 @@
 
 #include <torch/torch.h>
 
-#include <lrfinder/distributed/ranks.hpp>
 #include <lrfinder/error.hpp>
+#include <lrfinder/ranks.hpp>
 
 namespace lrfinder::detail {
 
@@ -21,7 +21,7 @@ namespace lrfinder::detail {
 /// The gradients of a bucket move into one piece of memory and stay there, so that a backward pass
 /// that adds to them (after zeroing in place) leaves nothing to copy the next time.
 /// DistributedDataParallel begins during the backward pass; here it comes after, when all ranks are
-/// known to have got so far (see HealthCheck).
+/// known to have reached this point (see HealthCheck).
 class GradientAveraging {
  public:
   /// The default is that of DistributedDataParallel (bucket_cap_mb).
@@ -69,7 +69,7 @@ class GradientAveraging {
       }
       for (Sum& sum : under_way) finish(sum);
     } catch (...) {
-      // An engine that is still at work could write into gradients that have been given back.
+      // A sum that is still under way could write into gradients that have been restored.
       for (Sum& sum : under_way) give_up(sum);
       throw;
     }

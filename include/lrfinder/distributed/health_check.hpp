@@ -13,8 +13,8 @@
 
 #include <torch/torch.h>
 
-#include <lrfinder/distributed/ranks.hpp>
 #include <lrfinder/error.hpp>
+#include <lrfinder/ranks.hpp>
 
 namespace lrfinder::detail {
 
@@ -31,25 +31,25 @@ inline std::string message_of(const std::exception_ptr& exception) {
   }
 }
 
-/// Where in a test a roll call is held.
+/// Where in a test the ranks check each other.
 enum class SyncPoint { start, agreed, backward, measured, decision, end };
 
-/// How the ranks of a test find out whether all of them are still there and well, so that none
-/// waits for one that is gone.
+/// Tells the ranks of a test whether all of them are still there and well, so that none waits for
+/// one that is gone.
 ///
-/// A roll call is one small sum over all ranks. All ranks hold the same ones, whatever happens:
-/// user code runs only between roll calls, and every other collective follows one that found all
-/// well, with no user code in between. So a rank whose user code throws knows what the others do
-/// next, a roll call, and joins it to say so (leave()). All then learn who failed and why, and end.
-/// A rank that dies or stalls is missing in a collective, which the engine underneath reports;
-/// after that no further collective is tried. Ranks that hold it at different places learn that
-/// too.
+/// A health check is one small sum over all ranks. All ranks take part in the same checks, whatever
+/// happens: user code runs only between checks, and every other collective follows a check that
+/// found all well, with no user code in between. So a rank whose user code throws knows what the
+/// others do next, a check, and takes part in it to report its failure (leave()). All then learn
+/// which rank failed and why, and end. A rank that dies or stalls is missing in a collective, which
+/// the process group reports; after that no further collective is tried. Ranks at different places
+/// of the test learn that too.
 class HealthCheck {
  public:
-  /// Most figures that a roll call brings.
+  /// Most values that a check can sum.
   static constexpr std::size_t max_values = 57;
 
-  /// Without ranks, a roll call of this process alone.
+  /// Null: this process alone.
   explicit HealthCheck(std::shared_ptr<Ranks> ranks) : ranks_(std::move(ranks)) {}
 
   /// True where there are no ranks; one rank alone is not alone in this sense.
@@ -57,31 +57,30 @@ class HealthCheck {
   std::int64_t rank() const { return ranks_ ? ranks_->rank() : 0; }
   std::int64_t size() const { return ranks_ ? ranks_->size() : 1; }
 
-  /// Waits for all ranks. Returns the sums of their figures, the same bits on every rank.
+  /// Waits for all ranks. Returns the sums of their values, the same bits on every rank.
   ///
   /// Throws RankFailed when one of them has left, died, not come in time or come from elsewhere.
-  std::vector<double> operator()(SyncPoint place, std::vector<double> figures = {}) {
-    if (!ranks_) return figures;
-    const std::size_t count = figures.size();
-    figures.resize(max_values);
-    figures.resize(max_values + places, 0);
-    figures[max_values + static_cast<std::size_t>(place)] = 1;
-    if (!all_well(figures)) {
+  std::vector<double> operator()(SyncPoint point, std::vector<double> values = {}) {
+    if (!ranks_) return values;
+    const std::size_t count = values.size();
+    values.resize(max_values);
+    values.resize(max_values + places, 0);
+    values[max_values + static_cast<std::size_t>(point)] = 1;
+    if (!all_well(values)) {
       const auto [rank, message] = failure(std::nullopt);
       std::ostringstream text;
       text << "range_test: rank " << rank << " of " << size()
            << " ended the test by an exception: " << message;
       throw RankFailed(text.str(), rank);
     }
-    require_one_place(figures);
-    figures.resize(count);
-    return figures;
+    require_same_point(values);
+    values.resize(count);
+    return values;
   }
 
-  /// Runs collectives that every rank is known to run: right after a roll call, without user code.
+  /// Runs collectives that every rank is known to run: right after a check, without user code.
   ///
-  /// Throws RankFailed with the words of whatever ends them, saying that this happened while
-  /// `doing` something.
+  /// Throws RankFailed with the message of whatever ends them, and what the ranks were `doing`.
   template <class Collectives>
   void all(const char* doing, Collectives&& collectives) {
     try {
@@ -98,19 +97,19 @@ class HealthCheck {
     }
   }
 
-  /// The last roll call: what goes wrong after it is no longer the matter of the others.
+  /// The last check: a failure after it does not concern the other ranks.
   void end() {
     (*this)(SyncPoint::end);
     over_ = true;
   }
 
-  /// Tells the others, at their next roll call, that this rank ends by an exception. Does nothing
-  /// where they know already, or cannot be reached.
+  /// Tells the others, at their next check, that this rank ends by an exception. Does nothing where
+  /// they know already, or cannot be reached.
   void leave(const std::exception_ptr& exception) noexcept {
     if (!ranks_ || over_) return;
     try {
-      std::vector<double> no_figures(max_values + places);
-      all_well(no_figures, /*i_am=*/false);
+      std::vector<double> no_values(max_values + places);
+      all_well(no_values, /*i_am=*/false);
       failure(message_of(exception));
     } catch (...) {  // the exception that led here says more
     }
@@ -121,17 +120,18 @@ class HealthCheck {
   static constexpr std::size_t places = 6;
   static constexpr char failed = '!';  // in front of a message, which may be empty
 
-  // Sums the figures, all there can be of them, and behind them the number of ranks that are not
-  // well: what a rank brings must not depend on where it is, which the others do not know.
-  bool all_well(std::vector<double>& figures, bool i_am = true) {
-    figures.push_back(i_am ? 0 : 1);
-    all("calling the roll", [&](Ranks& ranks) { figures = ranks.sum(std::move(figures)); });
-    over_ = figures.back() > 0;
+  // Sums as many values as there can be, and behind them the number of ranks that are not well: the
+  // size of the sum must not depend on where a rank is, which the others do not know.
+  bool all_well(std::vector<double>& values, bool i_am = true) {
+    values.push_back(i_am ? 0 : 1);
+    all("checking that all ranks are well",
+        [&](Ranks& ranks) { values = ranks.sum(std::move(values)); });
+    over_ = values.back() > 0;
     return !over_;
   }
 
   // For example, an optimizer of a user's own evaluates its closure more often on one rank.
-  void require_one_place(const std::vector<double>& sums) {
+  void require_same_point(const std::vector<double>& sums) {
     static constexpr const char* words[places] = {
         "before the test",       "after the comparison of settings",
         "after a backward pass", "after a validation",
@@ -152,7 +152,7 @@ class HealthCheck {
   // The first rank that failed, and what it says: all ranks come here with their own failure.
   std::pair<std::int64_t, std::string> failure(const std::optional<std::string>& mine) {
     std::vector<std::string> texts;
-    all("hearing why a rank failed",
+    all("learning why a rank failed",
         [&](Ranks& ranks) { texts = ranks.gather(mine ? failed + *mine : "", longest_message); });
     const auto first = std::find_if(texts.begin(), texts.end(),
                                     [](const std::string& text) { return !text.empty(); });

@@ -11,9 +11,9 @@ namespace lrfinder {
 ///
 ///     RaceOptions().budget(20)
 ///
-/// How each update is done (accumulation, clipping, where copies are kept, how many validation
-/// batches are looked at) is not asked again: it is as in the last range test. All options are
-/// checked before anything is touched; what makes no sense is an InvalidOption.
+/// How each update is made (accumulation, clipping, where copies are kept, how many validation
+/// batches are evaluated) is as in the last range test. All options are checked before anything is
+/// touched; what makes no sense is an InvalidOption.
 struct RaceOptions {
   /// Optimizer updates of all trials together, in multiples of the iterations that the range test
   /// recorded; positive. More make longer rungs, which judge by a longer training. Default: 6.

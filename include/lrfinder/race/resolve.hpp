@@ -113,7 +113,7 @@ inline RaceSettings resolve_race(const RaceOptions& options, const History& hist
     std::ostringstream message;
     message << "RaceOptions: budget (" << options.budget() << ") gives " << settings.num_iter
             << " updates, too few for " << down + up + 1 << " candidates and " << settings.rungs
-            << " rungs of at least 2 updates a heat; raise it, or run a longer range test";
+            << " rungs of at least 2 updates a trial; raise it, or run a longer range test";
     throw InvalidOption(message.str());
   }
   for (double step = -down; step <= up; ++step) {

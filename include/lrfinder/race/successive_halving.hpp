@@ -31,15 +31,15 @@ namespace lrfinder::detail {
 /// `run_trial(lr, num_iter)` trains from the start at a constant rate, for `num_iter` updates or up
 /// to the first loss that is not finite, and returns a RaceEntry.
 ///
-/// That a survivor starts anew, and does not go on from where it was, costs the updates of the
-/// short rungs. But it needs no copy of the model for each rate, it needs no loader that can go on
-/// in the middle of an epoch, and each heat gives back all that it borrowed.
+/// A survivor starts again from the beginning, which costs the updates of the short rungs. But it
+/// needs no copy of the model for each rate, it needs no loader that can go on in the middle of an
+/// epoch, and each trial restores everything.
 template <class RunTrial>
 class SuccessiveHalving {
  public:
   /// Both live as long as this.
   SuccessiveHalving(const RaceSettings& settings, RunTrial& run_trial)
-      : settings_(settings), run_heat_(run_trial), left_(settings.num_iter) {}
+      : settings_(settings), run_trial_(run_trial), left_(settings.num_iter) {}
 
   /// Runs all rungs. Throws NoSuggestion when no rate that was tried lowers the loss.
   RaceResult operator()() {
@@ -47,11 +47,11 @@ class SuccessiveHalving {
     for (rungs_left_ = settings_.rungs; rungs_left_ > 0 && !running.empty(); --rungs_left_) {
       const Rung rung = next_rung(running.size());
       std::vector<RaceEntry> reached;
-      for (double lr : running) reached.push_back(heat(lr, rung.num_iter));
+      for (double lr : running) reached.push_back(trial(lr, rung.num_iter));
       while (reached.size() < rung.max_trials) {
         const auto lr = beyond_edge(reached);
         if (!lr) break;
-        reached.push_back(heat(*lr, rung.num_iter));
+        reached.push_back(trial(*lr, rung.num_iter));
       }
       running = best_of(std::move(reached), (running.size() + 1) / 2);
       if (running.size() == 1) break;
@@ -63,11 +63,11 @@ class SuccessiveHalving {
   using Updates = std::int64_t;
 
   struct Rung {
-    Updates num_iter;  // of each heat
+    Updates num_iter;  // of each trial
     std::size_t max_trials;
   };
 
-  // All rungs but the last keep one heat in reserve, to look beyond an edge. For further ones they
+  // All rungs but the last keep one trial in reserve, to look beyond an edge. For further ones they
   // take up to half of what the later rungs would get.
   Rung next_rung(std::size_t trials) const {
     const auto left = static_cast<double>(left_);
@@ -78,8 +78,8 @@ class SuccessiveHalving {
     return {static_cast<Updates>(num_iter), static_cast<std::size_t>(max_trials)};
   }
 
-  RaceEntry heat(double lr, Updates num_iter) {
-    RaceEntry entry = run_heat_(lr, num_iter);
+  RaceEntry trial(double lr, Updates num_iter) {
+    RaceEntry entry = run_trial_(lr, num_iter);
     Divergence diverged(settings_.diverge_th);
     diverged(settings_.untrained_loss);
     entry.diverged = !std::isfinite(entry.loss) || diverged(entry.loss);
@@ -97,7 +97,7 @@ class SuccessiveHalving {
     return std::nullopt;
   }
 
-  // Whether a rate did better than another, in as many updates. Where all explode, the lowest did
+  // Whether a rate did better than another, in as many updates. Where all diverge, the lowest did
   // best.
   static bool better(const RaceEntry& a, const RaceEntry& b) {
     if (a.diverged || b.diverged) return a.diverged == b.diverged ? a.lr < b.lr : b.diverged;
@@ -163,10 +163,10 @@ class SuccessiveHalving {
   }
 
   const RaceSettings& settings_;
-  RunTrial& run_heat_;
+  RunTrial& run_trial_;
   Updates left_;
   Updates rungs_left_ = 0;
-  std::map<double, RaceEntry> tried_;  // by rate, each with its longest heat
+  std::map<double, RaceEntry> tried_;  // by rate, each with its longest trial
 };
 
 }  // namespace lrfinder::detail

@@ -2,94 +2,77 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <iostream>
 #include <limits>
-#include <memory>
 #include <utility>
 #include <vector>
 
-#include <torch/torch.h>
-
-#include <lrfinder/detail/terminal.hpp>
+#include <lrfinder/distributed/session.hpp>
 #include <lrfinder/history/iteration.hpp>
-#include <lrfinder/history/progress.hpp>
-#include <lrfinder/race/options.hpp>
-#include <lrfinder/torch/optimizer.hpp>
+#include <lrfinder/suggest/race_result.hpp>
+#include <lrfinder/torch/measurement.hpp>
+#include <lrfinder/training/progress_reporter.hpp>
+#include <lrfinder/training/run.hpp>
 
 namespace lrfinder::detail {
 
-/// Shows how far a race is, where the options ask for it.
+/// Reports the updates of all trials of a race, as the iterations of one test.
 class RaceProgress {
  public:
-  /// `num_iter`: the most updates that the race will take. `shows`: whether this process does.
-  RaceProgress(const RaceOptions& options, std::int64_t num_iter, bool shows) {
-    shown_.num_iter = num_iter;
-    shown_.index = -1;
-    shown_.best_loss = std::numeric_limits<double>::infinity();
-    if (options.progress() && shows) {
-      progress_ = std::make_unique<Progress>(std::cerr, is_terminal(stderr));
-    }
+  /// `num_iter`: the most updates that the race will take.
+  RaceProgress(bool progress, std::int64_t num_iter, Session& session)
+      : report_(progress, {}, session) {
+    current_.num_iter = num_iter;
+    current_.index = -1;
+    current_.best_loss = std::numeric_limits<double>::infinity();
   }
 
-  /// Shows an update.
   void operator()(double lr, double loss) {
-    ++shown_.index;
-    shown_.lr = lr;
-    shown_.loss = loss;
-    shown_.best_loss = std::fmin(shown_.best_loss, loss);
-    if (progress_) (*progress_)(shown_);
+    ++current_.index;
+    current_.lr = lr;
+    current_.loss = loss;
+    current_.best_loss = std::fmin(current_.best_loss, loss);
+    report_(current_);
   }
 
  private:
-  Iteration shown_;
-  std::unique_ptr<Progress> progress_;
+  Iteration current_;
+  ProgressReporter report_;
 };
 
-/// Training at constant rates, one for each parameter group, from where everything stands.
-class Trial {
- public:
-  /// The references live as long as this.
-  Trial(std::vector<double> rates, std::int64_t num_iter, torch::optim::Optimizer& optimizer,
-        RaceProgress& progress)
-      : rates_(std::move(rates)), num_iter_(num_iter), optimizer_(optimizer), progress_(progress) {}
-
-  /// Takes all updates, or those up to the first loss that is not finite. `measure()` returns what
-  /// was measured before the last update. Returns the mean over the last quarter of the updates;
-  /// an infinite loss where one was not finite.
-  template <class Step, class Measure>
-  Measurement train(Step& step, Measure&& measure) {
-    set_rates(optimizer_, rates_);
-    const std::int64_t averaged = std::max<std::int64_t>(1, num_iter_ / 4);
-    Measurement mean;
-    while (done_ < num_iter_) {
-      step();
-      const Measurement measured = measure();
-      ++done_;
-      progress_(rates_.front(), measured.loss);
-      if (!std::isfinite(measured.loss)) {
-        mean.loss = std::numeric_limits<double>::infinity();
-        return mean;
-      }
-      if (done_ <= num_iter_ - averaged) continue;
-      const double share = 1 / static_cast<double>(averaged);
-      mean.loss += share * measured.loss;
-      for (const auto& [name, value] : measured.metrics) mean.metrics[name] += share * value;
+/// Trains at constant rates, one for each parameter group, for `num_iter` updates or up to the
+/// first loss that is not finite.
+///
+/// The loss of the entry is that on the validation loader at the end or, without one, the mean over
+/// the last quarter of the updates; infinite where one was not finite. `Run` is TrainingRun.
+template <class Run>
+RaceEntry run_trial(Run& run, const std::vector<double>& rates, std::int64_t num_iter,
+                    RaceProgress& report) {
+  const std::int64_t averaged = std::max<std::int64_t>(1, num_iter / 4);
+  RaceEntry entry;
+  entry.lr = rates.front();
+  run.set_lr(rates);
+  while (entry.num_iter < num_iter) {
+    run.step();
+    const Measurement measured = read(run.training_loss());
+    ++entry.num_iter;
+    report(entry.lr, measured.loss);
+    if (!std::isfinite(measured.loss)) {
+      entry.loss = std::numeric_limits<double>::infinity();
+      entry.metrics.clear();
+      return entry;
     }
-    return mean;
+    if (entry.num_iter <= num_iter - averaged || run.validates()) continue;
+    const double share = 1 / static_cast<double>(averaged);
+    entry.loss += share * measured.loss;
+    for (const auto& [name, value] : measured.metrics) entry.metrics[name] += share * value;
   }
-
-  /// Number of updates taken.
-  std::int64_t done() const noexcept { return done_; }
-
- private:
-  std::vector<double> rates_;
-  std::int64_t num_iter_;
-  std::int64_t done_ = 0;
-  torch::optim::Optimizer& optimizer_;
-  RaceProgress& progress_;
-};
+  if (run.validates()) {
+    Measurement measured = read(run.validate());
+    entry.loss = measured.loss;
+    entry.metrics = std::move(measured.metrics);
+  }
+  return entry;
+}
 
 }  // namespace lrfinder::detail

@@ -22,9 +22,16 @@ namespace lrfinder::detail {
 
 /// What a range test borrows.
 struct TrainingState {
-  std::vector<ModuleHandle> modules;  // the model first
-  std::vector<torch::optim::Optimizer*> optimizers;
+  std::vector<ModuleHandle> modules;                 // the model first
+  std::vector<torch::optim::Optimizer*> optimizers;  // the one that updates the model first
   std::vector<torch::Tensor> tensors;
+};
+
+/// Where the copies of a snapshot are kept.
+struct SnapshotOptions {
+  Snapshot kind = Snapshot::device;
+  /// Folder of the file of Snapshot::disk; empty for the system's.
+  std::string dir;
 };
 
 /// Everything that a range test borrows, as it was: parameters, buffers and gradients, the state
@@ -33,7 +40,7 @@ class SavedState {
  public:
   /// Saves what is borrowed. When it throws, nothing has changed.
   SavedState(const TrainingState& borrowed, const Placement& placement,
-             const RangeTestOptions& options)
+             const SnapshotOptions& options)
       : random_(placement.device),
         store_(make_store(options)),
         tensors_(*store_, treatment_of_gradients(options), placement) {
@@ -70,16 +77,16 @@ class SavedState {
 
  private:
   // Where the copies must not take the memory of the device, the gradients must not do it either.
-  static Gradients treatment_of_gradients(const RangeTestOptions& options) {
-    return options.snapshot() == Snapshot::device ? Gradients::set_aside : Gradients::copied;
+  static Gradients treatment_of_gradients(const SnapshotOptions& options) {
+    return options.kind == Snapshot::device ? Gradients::set_aside : Gradients::copied;
   }
 
   // The store that the options ask for.
-  static std::unique_ptr<SnapshotStore> make_store(const RangeTestOptions& options) {
-    if (options.snapshot() == Snapshot::disk) {
-      return std::make_unique<FileStore>(options.snapshot_dir());
+  static std::unique_ptr<SnapshotStore> make_store(const SnapshotOptions& options) {
+    if (options.kind == Snapshot::disk) {
+      return std::make_unique<FileStore>(options.dir);
     }
-    return std::make_unique<MemoryStore>(/*on_host=*/options.snapshot() == Snapshot::host);
+    return std::make_unique<MemoryStore>(/*on_host=*/options.kind == Snapshot::host);
   }
 
   RandomState random_;

@@ -1,10 +1,9 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include <torch/torch.h>
-
-#include <lrfinder/options.hpp>
 
 namespace lrfinder::detail {
 
@@ -48,17 +47,24 @@ inline void clip_to_norm(const std::vector<torch::Tensor>& parameters, const tor
   }
 }
 
-/// Clips the gradients as the options ask for. Returns their norm before that, a scalar on the
-/// device; undefined where it is not to be recorded.
+/// What happens to the gradients before an update; see RangeTestOptions.
+struct ClipOptions {
+  std::optional<double> clip_grad_norm;
+  std::optional<double> clip_grad_value;
+  bool record_grad_norm = false;
+};
+
+/// Clips the gradients. Returns their norm before that, a scalar on the device; undefined where it
+/// is not to be recorded.
 inline torch::Tensor clip_gradients(const torch::optim::Optimizer& optimizer,
-                                    const RangeTestOptions& options) {
-  const bool clips = options.clip_grad_norm() || options.clip_grad_value();
-  if (!clips && !options.record_grad_norm()) return {};
+                                    const ClipOptions& options) {
+  const bool clips = options.clip_grad_norm || options.clip_grad_value;
+  if (!clips && !options.record_grad_norm) return {};
   const std::vector<torch::Tensor> parameters = parameters_with_gradient(optimizer);
   torch::Tensor norm = gradient_norm(parameters);
-  if (options.clip_grad_norm()) clip_to_norm(parameters, norm, *options.clip_grad_norm());
-  if (options.clip_grad_value()) {
-    torch::nn::utils::clip_grad_value_(parameters, *options.clip_grad_value());
+  if (options.clip_grad_norm) clip_to_norm(parameters, norm, *options.clip_grad_norm);
+  if (options.clip_grad_value) {
+    torch::nn::utils::clip_grad_value_(parameters, *options.clip_grad_value);
   }
   return norm;
 }

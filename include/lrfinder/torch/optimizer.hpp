@@ -1,14 +1,10 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <tuple>
 #include <vector>
 
 #include <torch/torch.h>
-
-#include <lrfinder/history/history.hpp>
-#include <lrfinder/history/schedule.hpp>
 
 namespace lrfinder::detail {
 
@@ -31,17 +27,6 @@ inline double gradient_age(const torch::optim::OptimizerOptions& options) {
     beta = rmsprop->momentum();
   }
   return beta > 0 && beta < 1 ? beta / (1 - beta) : 0;
-}
-
-/// The learning rate of every parameter group in one iteration.
-inline std::vector<double> scheduled_rates(const RangeTestSettings& settings,
-                                           std::int64_t iteration) {
-  std::vector<double> rates(settings.start_lr.size());
-  for (std::size_t group = 0; group < rates.size(); ++group) {
-    rates[group] = scheduled_lr(settings.schedule, settings.start_lr[group], settings.end_lr[group],
-                                iteration, settings.num_iter);
-  }
-  return rates;
 }
 
 /// Sets the learning rate of every parameter group.

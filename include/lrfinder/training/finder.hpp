@@ -10,24 +10,20 @@
 #include <lrfinder/data/any_loader.hpp>
 #include <lrfinder/history/history.hpp>
 #include <lrfinder/options.hpp>
+#include <lrfinder/plot/options.hpp>
 #include <lrfinder/race/options.hpp>
 #include <lrfinder/suggest/race_result.hpp>
 #include <lrfinder/suggest/suggestion.hpp>
+#include <lrfinder/torch/module.hpp>
 
-namespace lrfinder {
-
-class PlotOptions;
-
-namespace detail {
+namespace lrfinder::detail {
 
 /// What an LRFinder does, for models, criteria and loaders of any type. LRFinder has the
 /// documentation.
 ///
-/// The functions are defined in `finder_impl.hpp`. They are templates, so that a source that
-/// includes the definitions compiles those alone that it uses, and one that does not include them
-/// can take them from another, which `lr_finder.cpp` is. (Where that is missing, the linker misses
-/// `lrfinder::detail::Finder<void>`.)
-template <class = void>
+/// The functions are defined in `finder_inl.hpp`: inline or, with LRFINDER_COMPILED, in a source of
+/// their own. When the linker does not find them, that source is missing: link the CMake target
+/// `lrfinder::compiled`, which sets the macro and adds the source.
 class Finder {
  public:
   /// `device`: where the model goes for a test; none where it stays.
@@ -36,26 +32,23 @@ class Finder {
   Finder& operator=(Finder&& other) noexcept;
   ~Finder();
 
-  /// Names what is trained or changed, and has to be given back; the model comes first.
-  void add(torch::nn::Module& module);
-  void add(const torch::jit::Module& module);
+  /// Adds to what is trained or changed, and restored; the model comes first.
+  void add(ModuleHandle module);
   void add(torch::optim::Optimizer& optimizer);
   void add(const torch::Tensor& tensor);
 
-  /// Without a validation loader where that is null.
+  /// Runs a range test; `val_loader` may be null.
   const History& range_test(AnyLoader& train_loader, AnyLoader* val_loader,
                             const RangeTestOptions& options);
-  /// Without a validation loader where that is null.
+  /// Runs a race; `val_loader` may be null.
   RaceResult race(AnyLoader& train_loader, AnyLoader* val_loader, const RaceOptions& options);
 
   const History& history() const noexcept;
-  /// The history, unless it is empty. Throws NoSuggestion where it is.
+  /// The history. Throws NoSuggestion where it is empty.
   const History& recorded_history() const;
   Suggestion suggestion() const;
-  void set_rates(const Suggestion& suggestion);
-  void plot(const std::string& path) const;
+  void set_lr(const Suggestion& suggestion);
   void plot(const std::string& path, const PlotOptions& options) const;
-  void plot(std::ostream& out) const;
   void plot(std::ostream& out, const PlotOptions& options) const;
   void reset();
 
@@ -64,5 +57,4 @@ class Finder {
   std::unique_ptr<State> state_;
 };
 
-}  // namespace detail
-}  // namespace lrfinder
+}  // namespace lrfinder::detail

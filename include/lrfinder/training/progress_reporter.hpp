@@ -3,36 +3,36 @@
 #include <cstdio>
 #include <iostream>
 #include <memory>
+#include <utility>
 
 #include <lrfinder/detail/terminal.hpp>
 #include <lrfinder/distributed/session.hpp>
 #include <lrfinder/history/iteration.hpp>
 #include <lrfinder/history/progress.hpp>
-#include <lrfinder/options.hpp>
 
 namespace lrfinder::detail {
 
-/// Those who watch a test: the progress line and the user's callback, as the options ask for them;
-/// with several ranks, those of rank 0.
+/// Reports iterations: to the progress line on stderr and to the user's callback, where they are
+/// wanted; with several ranks, to those of rank 0.
 class ProgressReporter {
  public:
-  /// The references live as long as this.
-  ProgressReporter(const RangeTestOptions& options, Session& team)
-      : options_(options), team_(team) {
-    if (options.progress() && team.leads()) {
+  /// `session` lives as long as this.
+  ProgressReporter(bool progress, IterationCallback callback, Session& session)
+      : callback_(std::move(callback)), session_(session) {
+    if (progress && session.leads()) {
       progress_ = std::make_unique<Progress>(std::cerr, is_terminal(stderr));
     }
   }
 
-  /// Shows an iteration that has ended. Returns whether the test goes on.
+  /// Reports an iteration that has ended. Returns whether the test goes on.
   bool operator()(const Iteration& iteration) const {
     if (progress_) (*progress_)(iteration);
-    return team_.goes_on(!team_.leads() || options_.on_iteration()(iteration));
+    return session_.goes_on(!session_.leads() || callback_(iteration));
   }
 
  private:
-  const RangeTestOptions& options_;
-  Session& team_;
+  IterationCallback callback_;
+  Session& session_;
   std::unique_ptr<Progress> progress_;
 };
 

@@ -7,45 +7,57 @@
 #include <utility>
 #include <vector>
 
-#include <torch/torch.h>
-
 #include <lrfinder/history/history.hpp>
+#include <lrfinder/history/iteration.hpp>
 #include <lrfinder/history/recorder.hpp>
-#include <lrfinder/options.hpp>
-#include <lrfinder/torch/optimizer.hpp>
-#include <lrfinder/training/measurement.hpp>
+#include <lrfinder/history/schedule.hpp>
+#include <lrfinder/torch/measurement.hpp>
 #include <lrfinder/training/progress_reporter.hpp>
+#include <lrfinder/training/run.hpp>
+#include <lrfinder/training/settings.hpp>
 
 namespace lrfinder::detail {
 
-/// How many iterations may be under way at a time: what the options ask for or, where nobody looks
-/// at the single iteration, as many as keep an accelerator busy.
-inline std::int64_t max_pending_iterations(const RangeTestOptions& options, torch::Device device) {
-  if (options.ranks()) return 1;  // their roll call waits in any case
-  if (options.iterations_in_flight()) return *options.iterations_in_flight();
-  const bool watched = options.on_iteration().is_set() || !options.restore();
-  constexpr std::int64_t busy = 16;
-  return device.is_cpu() || watched ? 1 : busy;
+/// The learning rate of every parameter group in one iteration.
+inline std::vector<double> scheduled_rates(const RangeTestSettings& settings,
+                                           std::int64_t iteration) {
+  std::vector<double> rates(settings.start_lr.size());
+  for (std::size_t group = 0; group < rates.size(); ++group) {
+    rates[group] = scheduled_lr(settings.schedule, settings.start_lr[group], settings.end_lr[group],
+                                iteration, settings.num_iter);
+  }
+  return rates;
 }
 
-/// The iterations that the device still computes, while the host is ahead. Each is recorded when
-/// its figures are read, in the order of the test; what comes after the end of the test is dropped,
-/// as if it had not been.
-class PendingIterations {
+/// The range test of Smith 2017 (arXiv:1506.01186, section 3.3): raises the learning rate from
+/// iteration to iteration, and records the loss until the schedule ends or the loss diverges.
+///
+/// The host may be ahead of the device by some iterations. Each is recorded when its loss is read,
+/// in the order of the test; those after the end of the test are dropped, as if they had not been.
+class RangeTest {
  public:
-  /// `most`: at least 1, which waits for every iteration. The references live as long as this.
-  PendingIterations(std::int64_t most, Recorder& recorder, const ProgressReporter& watch)
-      : most_(static_cast<std::size_t>(most)), recorder_(recorder), watch_(watch) {}
+  /// The references live as long as this. `Run` is TrainingRun.
+  RangeTest(const ResolvedRangeTest& test, Recorder& recorder, const ProgressReporter& report)
+      : test_(test), recorder_(recorder), report_(report) {}
 
-  /// Adds an iteration at the given rates, and records those that are due. Returns why the test
-  /// ends, where it does.
-  std::optional<StopReason> add(std::vector<double> rates, DeviceMeasurement measured) {
-    pending_.push_back({std::move(rates), PendingMeasurement(std::move(measured))});
-    return record_down_to(most_ - 1);
+  /// Runs the test. Returns why it ended.
+  template <class Run>
+  StopReason operator()(Run& run) {
+    for (std::int64_t iteration = 0; iteration < test_.range.num_iter; ++iteration) {
+      try {
+        const std::vector<double> rates = scheduled_rates(test_.range, iteration);
+        run.set_lr(rates);
+        run.step();
+        pending_.push_back({rates, PendingMeasurement(run.measure())});
+      } catch (...) {
+        // Does not count when the test had ended before, which the host had not seen yet.
+        if (const auto reason = record_all_but(0)) return *reason;
+        throw;
+      }
+      if (const auto reason = record_all_but(test_.max_pending - 1)) return *reason;
+    }
+    return record_all_but(0).value_or(StopReason::completed);
   }
-
-  /// Records all that are under way. Returns why the test ended, where it did.
-  std::optional<StopReason> land() { return record_down_to(0); }
 
  private:
   struct Pending {
@@ -53,59 +65,24 @@ class PendingIterations {
     PendingMeasurement measured;
   };
 
-  // When the test ends here, or the watch throws, nothing is left to record.
-  std::optional<StopReason> record_down_to(std::size_t count) {
-    std::optional<StopReason> reason;
-    try {
-      while (!reason && pending_.size() > count) {
-        reason = record(pending_.front());
-        pending_.pop_front();
+  // Records the oldest iterations. Returns why the test ends, where it does.
+  std::optional<StopReason> record_all_but(std::int64_t count) {
+    while (static_cast<std::int64_t>(pending_.size()) > count) {
+      Pending oldest = std::move(pending_.front());
+      pending_.pop_front();
+      if (!recorder_.record(oldest.rates, oldest.measured.wait())) {
+        return StopReason::non_finite_loss;
       }
-    } catch (...) {
-      pending_.clear();
-      throw;
+      if (!report_(recorder_.current())) return StopReason::stopped_by_caller;
+      if (recorder_.has_diverged()) return StopReason::diverged;
     }
-    if (reason) pending_.clear();
-    return reason;
-  }
-
-  std::optional<StopReason> record(Pending& oldest) {
-    if (!recorder_.record(oldest.rates, oldest.measured.wait())) {
-      return StopReason::non_finite_loss;
-    }
-    if (!watch_(recorder_.current())) return StopReason::stopped_by_caller;
-    if (recorder_.has_diverged()) return StopReason::diverged;
     return std::nullopt;
   }
 
-  std::size_t most_;
+  const ResolvedRangeTest& test_;
   Recorder& recorder_;
-  const ProgressReporter& watch_;
+  const ProgressReporter& report_;
   std::deque<Pending> pending_;
 };
-
-/// The range test of Smith 2017 (arXiv:1506.01186, section 3.3): raises the learning rate from
-/// iteration to iteration, and records the loss until the schedule ends or the loss leaves.
-///
-/// `step()` takes one update; `measure()` returns the DeviceMeasurement to record, with the
-/// training loss from before the update or the loss on a validation loader after it. Nothing here
-/// waits for the device but `iterations`, where too many are under way.
-template <class Step, class Measure>
-StopReason range_test(const RangeTestSettings& settings, torch::optim::Optimizer& optimizer,
-                      Step&& step, Measure&& measure, PendingIterations& iterations) {
-  try {
-    for (std::int64_t iteration = 0; iteration < settings.num_iter; ++iteration) {
-      std::vector<double> rates = scheduled_rates(settings, iteration);
-      set_rates(optimizer, rates);
-      step();
-      if (const auto reason = iterations.add(std::move(rates), measure())) return *reason;
-    }
-  } catch (...) {
-    // What failed does not count where the test had ended before, unnoticed.
-    if (const auto reason = iterations.land()) return *reason;
-    throw;
-  }
-  return iterations.land().value_or(StopReason::completed);
-}
 
 }  // namespace lrfinder::detail

@@ -2,17 +2,31 @@
 
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
+#include <optional>
+#include <set>
 #include <sstream>
 #include <string>
+#include <typeinfo>
 #include <vector>
 
 #include <torch/torch.h>
 
+#include <lrfinder/data/any_loader.hpp>
+#include <lrfinder/distributed/session.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/history.hpp>
 #include <lrfinder/options.hpp>
+#include <lrfinder/torch/autocast.hpp>
+#include <lrfinder/torch/device.hpp>
+#include <lrfinder/torch/gradient_scaler.hpp>
 #include <lrfinder/torch/optimizer.hpp>
+#include <lrfinder/training/settings.hpp>
+
+/// @file
+/// From the options of a range test, the optimizer, the device and the loaders to settings in which
+/// nothing is left open. All checks of what the user asks for are here. Nothing is touched.
 
 namespace lrfinder::detail {
 
@@ -62,37 +76,35 @@ inline std::vector<double> spread_over_groups(const std::vector<double>& given,
   }
   std::vector<double> spread;
   spread.reserve(reference.size());
-  for (double rate : reference) spread.push_back(given.front() * (rate / reference.front()));
+  for (const double rate : reference) spread.push_back(given.front() * (rate / reference.front()));
   return spread;
 }
 
-/// Resolves the options, together with what the optimizer says, into settings without blanks.
-///
-/// Throws InvalidOption for the first thing that makes no sense. Touches nothing.
-inline RangeTestSettings plan(const RangeTestOptions& options,
-                              const torch::optim::Optimizer& optimizer) {
+/// The learning rates and iterations of a range test, and how its losses are judged.
+inline RangeTestSettings resolve_range(const RangeTestOptions& options,
+                                       const torch::optim::Optimizer& optimizer) {
   const std::vector<double> present = present_rates(optimizer);
-  RangeTestSettings settings;
-  settings.start_lr = options.start_lr().values().empty()
-                          ? present
-                          : spread_over_groups(options.start_lr().values(), present, "start_lr");
+  RangeTestSettings range;
+  range.start_lr = options.start_lr().values().empty()
+                       ? present
+                       : spread_over_groups(options.start_lr().values(), present, "start_lr");
   for (std::size_t group = 0; group < present.size(); ++group) {
-    if (!(settings.start_lr[group] > 0) || !std::isfinite(settings.start_lr[group])) {
-      invalid_option("start_lr (", settings.start_lr[group], ") of parameter group ", group,
+    if (!(range.start_lr[group] > 0) || !std::isfinite(range.start_lr[group])) {
+      invalid_option("start_lr (", range.start_lr[group], ") of parameter group ", group,
                      " must be positive and finite; set it with start_lr(), one value for each of "
                      "the ",
                      present.size(), " groups, or in the optimizer");
     }
   }
-  settings.end_lr = spread_over_groups(options.end_lr().values(), settings.start_lr, "end_lr");
+  range.end_lr = spread_over_groups(options.end_lr().values(), range.start_lr, "end_lr");
   for (std::size_t group = 0; group < present.size(); ++group) {
-    if (!std::isfinite(settings.end_lr[group])) {
-      invalid_option("end_lr (", settings.end_lr[group], ") of parameter group ", group,
+    if (!std::isfinite(range.end_lr[group])) {
+      invalid_option("end_lr (", range.end_lr[group], ") of parameter group ", group,
                      " must be finite");
     }
-    if (!(settings.end_lr[group] > settings.start_lr[group])) {
-      invalid_option("end_lr (", settings.end_lr[group], ") must be greater than start_lr (",
-                     settings.start_lr[group], ") of parameter group ", group);
+    if (!(range.end_lr[group] > range.start_lr[group])) {
+      invalid_option("end_lr (", range.end_lr[group], ") must be greater than start_lr (",
+                     range.start_lr[group], ") of parameter group ", group);
     }
   }
   if (options.num_iter() < 2) {
@@ -106,6 +118,79 @@ inline RangeTestSettings plan(const RangeTestOptions& options,
     invalid_option("diverge_th (", options.diverge_th(),
                    ") must be at least 1; 0 or infinity never stops the test");
   }
+  range.num_iter = options.num_iter();
+  range.schedule = options.schedule();
+  range.smooth_f = options.smooth_f();
+  range.diverge_th =
+      options.diverge_th() == 0 ? std::numeric_limits<double>::infinity() : options.diverge_th();
+  range.accumulation_steps = options.accumulation_steps();
+  range.gradient_age = gradient_age(optimizer.param_groups().front().options());
+  return range;
+}
+
+/// The options of the gradient scaler, enabled only under autocast to half.
+inline GradientScalerOptions resolve_scaler(const RangeTestOptions& options,
+                                            const torch::optim::Optimizer& optimizer) {
+  GradientScalerOptions scaler = options.gradient_scaler();
+  GradientScaler{scaler};  // checks them
+  scaler.enabled(scaler.enabled() && options.autocast() == torch::kHalf);
+  if (scaler.enabled() && dynamic_cast<const torch::optim::LBFGS*>(&optimizer)) {
+    invalid_option(
+        "LBFGS evaluates its loss several times for one update, which does not go with a gradient "
+        "scaler; use autocast(torch::kBFloat16)");
+  }
+  return scaler;
+}
+
+/// Throws InvalidOption for metrics that cannot be recorded.
+inline void check_metrics(const RangeTestOptions& options, const AnyLoader& train_loader,
+                          const AnyLoader* val_loader) {
+  std::set<std::string> names;
+  for (const auto& [name, metric] : options.metrics()) {
+    if (name.empty() || !metric) {
+      invalid_option("metric (\"", name, "\") needs a name and something to call");
+    }
+    if (!names.insert(name).second) {
+      invalid_option("metric (\"", name, "\") is there twice; give each a name of its own");
+    }
+  }
+  const bool has_metrics = train_loader.has_metrics() && (!val_loader || val_loader->has_metrics());
+  if (!names.empty() && !has_metrics) {
+    invalid_option(
+        "metric() needs a criterion of the form (output, target) and a model and batches whose "
+        "output and target are tensors");
+  }
+  if (options.ranks() && names.size() > Session::max_metrics) {
+    invalid_option("several ranks can record at most ", Session::max_metrics, " metrics, not ",
+                   names.size());
+  }
+}
+
+/// Throws InvalidOption for a loader that would have to be in two passes at a time.
+inline void check_loaders(const AnyLoader& train_loader, const AnyLoader* val_loader) {
+  if (val_loader && train_loader.single_pass() && typeid(train_loader) == typeid(*val_loader) &&
+      train_loader.single_pass() == val_loader->single_pass()) {
+    throw InvalidOption(
+        "LRFinder: the training loader and the validation loader are one and the same, which can "
+        "be in one pass only at a time; make a second loader for validation");
+  }
+}
+
+/// Resolves how updates are made and measured. `device`: where the user asked for the training;
+/// none for where the model is.
+///
+/// Throws InvalidOption for the first thing that makes no sense.
+inline TrainingSettings resolve_training(const RangeTestOptions& options, const ModuleHandle& model,
+                                         const torch::optim::Optimizer& optimizer,
+                                         std::optional<torch::Device> device,
+                                         const AnyLoader& train_loader,
+                                         const AnyLoader* val_loader) {
+  if (c10::InferenceMode::is_enabled()) {
+    throw InvalidOption(
+        "LRFinder: nothing can be trained under c10::InferenceMode; end the guard's scope first");
+  }
+  check_metrics(options, train_loader, val_loader);
+  check_loaders(train_loader, val_loader);
   if (options.accumulation_steps() < 1) {
     invalid_option("accumulation_steps (", options.accumulation_steps(), ") must be at least 1");
   }
@@ -115,36 +200,63 @@ inline RangeTestSettings plan(const RangeTestOptions& options,
   if (options.clip_grad_value() && !(*options.clip_grad_value() > 0)) {
     invalid_option("clip_grad_value (", *options.clip_grad_value(), ") must be positive");
   }
-  if (options.autocast() == torch::kHalf && options.gradient_scaler().enabled() &&
-      dynamic_cast<const torch::optim::LBFGS*>(&optimizer)) {
-    invalid_option(
-        "LBFGS evaluates its loss several times for one update, which does not go with a gradient "
-        "scaler; take autocast(torch::kBFloat16)");
-  }
   if (options.val_batches() && *options.val_batches() < 1) {
     invalid_option("val_batches (", *options.val_batches(), ") must be at least 1");
   }
   if (options.cache_validation() && *options.cache_validation() < 0) {
     invalid_option("cache_validation (", *options.cache_validation(),
-                   ") must not be negative; 0 walks the validation loader in every iteration");
+                   ") must not be negative; 0 reads the validation loader in every iteration");
   }
+  TrainingSettings settings{Placement(model, optimizer, device)};
+  settings.gradient_scaler = resolve_scaler(options, optimizer);
+  if (options.autocast()) require_autocast(settings.placement.device, *options.autocast());
+  settings.accumulation_steps = options.accumulation_steps();
+  settings.clip = {options.clip_grad_norm(), options.clip_grad_value(), options.record_grad_norm()};
+  settings.autocast = options.autocast();
+  settings.metrics = options.metrics();
+  settings.validates = val_loader != nullptr;
+  settings.max_val_batches =
+      options.val_batches().value_or(std::numeric_limits<std::int64_t>::max());
+  settings.ranks = options.ranks();
+  if (val_loader) {
+    // A quarter of what is free; ranks may share one device's memory.
+    const std::int64_t share = 4 * (options.ranks() ? options.ranks()->size() : 1);
+    settings.max_cached_bytes = options.cache_validation()
+                                    ? *options.cache_validation()
+                                    : free_memory(settings.placement.device) / share;
+  }
+  settings.snapshot = {options.snapshot(), options.snapshot_dir()};
+  return settings;
+}
+
+/// How many iterations may be under way on the device, as RangeTestOptions::iterations_in_flight()
+/// has it.
+inline std::int64_t max_pending(const RangeTestOptions& options, torch::Device device) {
   if (options.iterations_in_flight() && *options.iterations_in_flight() < 1) {
     invalid_option("iterations_in_flight (", *options.iterations_in_flight(),
                    ") must be at least 1, which waits for every iteration");
   }
-  for (const auto& [name, metric] : options.metrics()) {
-    if (name.empty() || !metric) {
-      invalid_option("metric (\"", name, "\") needs a name and something to call");
-    }
-  }
-  settings.num_iter = options.num_iter();
-  settings.schedule = options.schedule();
-  settings.smooth_f = options.smooth_f();
-  settings.diverge_th =
-      options.diverge_th() == 0 ? std::numeric_limits<double>::infinity() : options.diverge_th();
-  settings.accumulation_steps = options.accumulation_steps();
-  settings.gradient_age = gradient_age(optimizer.param_groups().front().options());
-  return settings;
+  if (options.ranks()) return 1;  // their health check waits in any case
+  if (options.iterations_in_flight()) return *options.iterations_in_flight();
+  constexpr std::int64_t keeps_accelerator_busy = 16;
+  const bool one_by_one = device.is_cpu() || options.on_iteration().is_set() || !options.restore();
+  return one_by_one ? 1 : keeps_accelerator_busy;
+}
+
+/// Resolves a range test. Throws InvalidOption for the first thing that makes no sense.
+inline ResolvedRangeTest resolve(const RangeTestOptions& options, const ModuleHandle& model,
+                                 const torch::optim::Optimizer& optimizer,
+                                 std::optional<torch::Device> device, const AnyLoader& train_loader,
+                                 const AnyLoader* val_loader) {
+  const RangeTestSettings range = resolve_range(options, optimizer);
+  ResolvedRangeTest test{
+      resolve_training(options, model, optimizer, device, train_loader, val_loader), range};
+  test.range.validation = val_loader != nullptr;
+  test.max_pending = max_pending(options, test.training.placement.device);
+  test.restore = options.restore();
+  test.progress = options.progress();
+  test.on_iteration = options.on_iteration();
+  return test;
 }
 
 }  // namespace lrfinder::detail

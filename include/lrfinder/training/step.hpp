@@ -13,12 +13,13 @@
 #include <lrfinder/distributed/session.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/options.hpp>
-#include <lrfinder/snapshot/saved_optimizer.hpp>
 #include <lrfinder/torch/compatibility.hpp>
 #include <lrfinder/torch/gradient_scaler.hpp>
 #include <lrfinder/torch/gradients.hpp>
+#include <lrfinder/torch/measurement.hpp>
+#include <lrfinder/torch/optimizer.hpp>
 #include <lrfinder/training/evaluation.hpp>
-#include <lrfinder/training/measurement.hpp>
+#include <lrfinder/training/settings.hpp>
 
 namespace lrfinder::detail {
 
@@ -26,17 +27,14 @@ namespace lrfinder::detail {
 class Step {
  public:
   /// All arguments live as long as this.
-  Step(AnyBatchIterator& batches, torch::Device device, torch::optim::Optimizer& optimizer,
-       const RangeTestOptions& options, Session& team, bool with_metrics)
+  Step(AnyBatchIterator& batches, torch::optim::Optimizer& optimizer,
+       const TrainingSettings& settings, Session& session)
       : batches_(batches),
-        evaluate_(device, options),
         optimizer_(optimizer),
-        options_(options),
-        team_(team),
+        settings_(settings),
+        session_(session),
         closure_(use_of_closure(optimizer)),
-        scaler_(scaler_options(options)),
-        metrics_(options),
-        with_metrics_(with_metrics) {}
+        scaler_(settings.gradient_scaler) {}
 
   /// Takes the next batches, adds up their gradients, clips them and updates.
   void operator()() {
@@ -65,19 +63,16 @@ class Step {
     }
   }
 
-  /// What was measured before the last update: the training loss, and the metrics where they are
-  /// wanted. To be taken once.
+  /// What was measured before the last update: the training loss, and the metrics where no
+  /// validation loader gives them. To be called once an update.
   DeviceMeasurement take_measured() {
     DeviceMeasurement measurement = std::move(measured_);
-    add_figures(measurement);
+    add_update(measurement);
     return measurement;
   }
 
-  /// The training loss before the last update.
-  double loss() const { return loss_of(measured_).item<double>(); }
-
   /// Adds what is recorded of the last update itself.
-  void add_figures(DeviceMeasurement& measurement) const {
+  void add_update(DeviceMeasurement& measurement) const {
     if (grad_norm_.defined()) measurement.grad_norm = DeviceMean(grad_norm_);
     if (scaler_.enabled()) {
       measurement.metrics.emplace_back("skipped_step", DeviceMean(torch::tensor(skipped_ ? 1 : 0)));
@@ -94,11 +89,6 @@ class Step {
     return typeid(optimizer) == typeid(torch::optim::LBFGS) ? Closure::required : Closure::unused;
   }
 
-  static GradientScalerOptions scaler_options(const RangeTestOptions& options) {
-    GradientScalerOptions scaler = options.gradient_scaler();
-    return scaler.enabled(scaler.enabled() && options.autocast() == torch::kHalf);
-  }
-
   void fetch_and_differentiate() {
     batches_of_step_.clear();
     const auto next_batch = [&](std::size_t) -> AnyBatch& {
@@ -106,48 +96,48 @@ class Step {
       batches_of_step_.push_back(batches_.next());
       return *batches_of_step_.back();
     };
-    measured_ = differentiate(next_batch, with_metrics_ ? &metrics_ : nullptr);
+    measured_ = differentiate(next_batch, /*with_metrics=*/!settings_.validates);
     if (closure_ == Closure::unused) batches_of_step_.clear();
     require_gradients();
     scaler_.unscale(optimizer_);
-    grad_norm_ = clip_gradients(optimizer_, options_);
+    grad_norm_ = clip_gradients(optimizer_, settings_.clip);
   }
 
   torch::Tensor differentiate_again() {
     const auto same_batch = [&](std::size_t i) -> AnyBatch& { return *batches_of_step_[i]; };
-    const DeviceMeasurement measured = differentiate(same_batch, nullptr);
-    clip_gradients(optimizer_, options_);
+    const DeviceMeasurement measured = differentiate(same_batch, /*with_metrics=*/false);
+    clip_gradients(optimizer_, settings_.clip);
     return loss_of(measured);
   }
 
   // Leaves the gradients of all accumulation steps in the parameters; returns the sum of the
   // scaled losses, and the metrics where they are wanted.
   template <class BatchAt>
-  DeviceMeasurement differentiate(BatchAt&& batch_at, MetricMeans* metrics) {
+  DeviceMeasurement differentiate(BatchAt&& batch_at, bool with_metrics) {
     const torch::AutoGradMode with_gradients(true);
-    zero_gradients(optimizer_, /*in_place=*/options_.snapshot() != Snapshot::device);
+    zero_gradients(optimizer_, /*in_place=*/settings_.snapshot.kind != Snapshot::device);
+    DeviceMeasurement measured;
     torch::Tensor sum;
     std::int64_t samples = 0;
-    for (std::int64_t i = 0; i < options_.accumulation_steps(); ++i) {
+    for (std::int64_t i = 0; i < settings_.accumulation_steps; ++i) {
       AnyBatch& batch = batch_at(static_cast<std::size_t>(i));
-      torch::Tensor loss = evaluate_(batch, metrics);
+      torch::Tensor loss = evaluate(batch, settings_, with_metrics ? &measured : nullptr);
       if (!loss.requires_grad()) {
         throw InvalidStep(
-            "range_test: the loss needs no gradient; are all parameters frozen, or does the "
+            "LRFinder: the loss needs no gradient; are all parameters frozen, or does the "
             "criterion detach the output?");
       }
-      if (options_.accumulation_steps() > 1) loss = loss / options_.accumulation_steps();
+      if (settings_.accumulation_steps > 1) loss = loss / settings_.accumulation_steps;
       scaler_.scale(loss).backward();
       sum = sum.defined() ? sum + loss.detach() : loss.detach();
       samples += batch.samples();
     }
-    DeviceMeasurement mine{DeviceMean(sum), {}, {}};
-    if (metrics) mine.metrics = metrics->take();
-    return team_.after_backward(std::move(mine), static_cast<double>(samples));
+    measured.loss.add(sum, 1);
+    return session_.after_backward(std::move(measured), static_cast<double>(samples));
   }
 
   static const torch::Tensor& loss_of(const DeviceMeasurement& measured) {
-    return measured.loss.figures().front().value;
+    return measured.loss.values().front();
   }
 
   // An optimizer built with other parameters would otherwise record a flat curve.
@@ -155,22 +145,19 @@ class Step {
     if (checked_gradients_) return;
     if (parameters_with_gradient(optimizer_).empty()) {
       throw InvalidStep(
-          "range_test: no parameter of the optimizer got a gradient; was the optimizer built with "
+          "LRFinder: no parameter of the optimizer got a gradient; was the optimizer built with "
           "the parameters of another model?");
     }
     checked_gradients_ = true;
   }
 
   AnyBatchIterator& batches_;
-  Evaluator evaluate_;
   torch::optim::Optimizer& optimizer_;
-  const RangeTestOptions& options_;
-  Session& team_;
+  const TrainingSettings& settings_;
+  Session& session_;
   Closure closure_;
   GradientScaler scaler_;
   bool skipped_ = false;
-  MetricMeans metrics_;
-  bool with_metrics_;
   DeviceMeasurement measured_;
   torch::Tensor grad_norm_;                                 // undefined where it is not recorded
   std::vector<std::unique_ptr<AnyBatch>> batches_of_step_;  // those that are needed again

@@ -2,11 +2,7 @@
 #include <utility>
 #include <vector>
 
-#ifdef COMPILED_APART
-#include <lrfinder/finder.hpp>
-#else
 #include <lrfinder/lrfinder.hpp>
-#endif
 
 int main() {
   torch::manual_seed(1);

@@ -1,0 +1,123 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <torch/torch.h>
+
+#include <lrfinder/data/any_loader.hpp>
+#include <lrfinder/data/batch_cache.hpp>
+#include <lrfinder/distributed/fingerprint.hpp>
+#include <lrfinder/distributed/session.hpp>
+#include <lrfinder/snapshot/modes.hpp>
+#include <lrfinder/snapshot/saved_state.hpp>
+#include <lrfinder/torch/measurement.hpp>
+#include <lrfinder/torch/module.hpp>
+#include <lrfinder/torch/optimizer.hpp>
+#include <lrfinder/training/evaluation.hpp>
+#include <lrfinder/training/settings.hpp>
+#include <lrfinder/training/step.hpp>
+
+namespace lrfinder::detail {
+
+/// One run of a training: a range test, or a trial of a race, is a loop over it.
+///
+///     run.set_lr(rates);
+///     run.step();
+///     const Measurement measured = read(run.measure());
+class TrainingRun {
+ public:
+  /// Goes to the first batch of each loader; `val_loader` may be null. The references live as long
+  /// as this.
+  ///
+  /// Throws EmptyLoader when there is none.
+  TrainingRun(torch::optim::Optimizer& optimizer, AnyLoader& train_loader, AnyLoader* val_loader,
+              BatchCache& val_cache, TrainingMode& mode, const TrainingSettings& settings,
+              Session& session)
+      : optimizer_(optimizer),
+        batches_(train_loader.walk(settings.placement.device)),
+        step_(*batches_, optimizer, settings, session) {
+    batches_->start();
+    if (val_loader) validation_.emplace(*val_loader, val_cache, mode, settings, session);
+  }
+
+  /// Sets the learning rate of every parameter group.
+  void set_lr(const std::vector<double>& rates) { set_rates(optimizer_, rates); }
+
+  /// Takes one update of the optimizer.
+  void step() { step_(); }
+
+  /// What is recorded of the last update: the loss on the validation loader after it or, without
+  /// one, the training loss before it.
+  DeviceMeasurement measure() {
+    if (!validation_) return training_loss();
+    DeviceMeasurement measured = (*validation_)();
+    step_.add_update(measured);
+    return measured;
+  }
+
+  /// The training loss before the last update; to be called once an update.
+  DeviceMeasurement training_loss() { return step_.take_measured(); }
+
+  /// Whether there is a validation loader.
+  bool validates() const noexcept { return validation_.has_value(); }
+
+  /// The mean loss over the validation loader, and the metrics.
+  DeviceMeasurement validate() { return (*validation_)(); }
+
+ private:
+  torch::optim::Optimizer& optimizer_;
+  std::unique_ptr<AnyBatchIterator> batches_;
+  Step step_;
+  std::optional<Validation> validation_;
+};
+
+/// The user's training, from which runs are made: each starts from the same state.
+class Training {
+ public:
+  /// `val_loader` may be null. The references live as long as this.
+  Training(const TrainingState& state, AnyLoader& train_loader, AnyLoader* val_loader,
+           const TrainingSettings& settings, Session& session)
+      : state_(state),
+        train_loader_(train_loader),
+        val_loader_(val_loader),
+        settings_(settings),
+        session_(session),
+        val_cache_(settings.max_cached_bytes) {}
+
+  /// Saves the state, and calls `use` with a run on it. `fingerprint`: what all ranks have to agree
+  /// on. Restores the state when an exception ends the run; otherwise the caller restores what is
+  /// returned.
+  std::unique_ptr<SavedState> run(const Fingerprint& fingerprint,
+                                  const std::function<void(TrainingRun&)>& use) {
+    const ThreadModes thread_modes(settings_.placement.device);
+    auto saved = std::make_unique<SavedState>(state_, settings_.placement, settings_.snapshot);
+    try {
+      if (settings_.placement.moves) {
+        for (ModuleHandle module : state_.modules) module.to(settings_.placement.device);
+      }
+      saved->model_mode().train();
+      session_.start(fingerprint, state_);
+      TrainingRun run(*state_.optimizers.front(), train_loader_, val_loader_, val_cache_,
+                      saved->model_mode(), settings_, session_);
+      use(run);
+    } catch (...) {
+      restore_after_exception(*saved);
+      throw;
+    }
+    return saved;
+  }
+
+ private:
+  const TrainingState& state_;
+  AnyLoader& train_loader_;
+  AnyLoader* val_loader_;
+  const TrainingSettings& settings_;
+  Session& session_;
+  BatchCache val_cache_;  // one for all runs
+};
+
+}  // namespace lrfinder::detail
