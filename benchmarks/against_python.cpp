@@ -1,36 +1,15 @@
-// The range tests of against_python.py, by lrfinder. Prints "task milliseconds" lines.
+// The range tests of against_python.py, by lrfinder. Prints "task milliseconds" lines. Freed memory
+// stays in the process, unless an argument asks for the default allocator.
 
 #include <cstdio>
 #include <string>
 
 #include <lrfinder/lrfinder.hpp>
 
+#include "support/allocator.hpp"
 #include "support/tasks.hpp"
 
 namespace {
-
-using SharedImages = std::pair<torch::Tensor, torch::Tensor>;
-
-// As Python's TensorDataset: samples are cut out one by one, and stacked into batches.
-class Samples : public torch::data::Dataset<Samples> {
- public:
-  explicit Samples(SharedImages images) : images_(std::move(images)) {}
-  torch::data::Example<> get(std::size_t index) override {
-    const auto i = static_cast<std::int64_t>(index);
-    return {images_.first[i], images_.second[i]};
-  }
-  torch::optional<std::size_t> size() const override {
-    return static_cast<std::size_t>(images_.first.size(0));
-  }
-
- private:
-  SharedImages images_;
-};
-
-auto loader(const SharedImages& images, std::size_t batch_size) {
-  return torch::data::make_data_loader<torch::data::samplers::SequentialSampler>(
-      Samples(images).map(torch::data::transforms::Stack<>()), batch_size);
-}
 
 std::vector<Batch> batches(const SharedImages& images, std::int64_t batch_size) {
   std::vector<Batch> found;
@@ -42,7 +21,8 @@ std::vector<Batch> batches(const SharedImages& images, std::int64_t batch_size) 
 
 }  // namespace
 
-int main() {
+int main(int argc, char**) {
+  if (argc < 2) keep_freed_memory();
   torch::manual_seed(1);
   const SharedImages train{torch::randn({10000, 784}), torch::randint(0, 10, {10000})};
   const SharedImages held_back{torch::randn({10000, 784}), torch::randint(0, 10, {10000})};

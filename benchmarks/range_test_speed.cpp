@@ -1,7 +1,11 @@
-// What a range test takes beyond the same loop written by hand: iterations, validation, and apart
-// from them the saving and giving back.
+// What a range test takes beyond a plain training loop: iterations, validation and, apart from
+// them, saving and restoring.
 //
-//     range_test_speed [--device cuda] [Google Benchmark's options, e.g. --benchmark_filter=mlp]
+//     range_test_speed [--device cuda] [--default-allocator]
+//                      [Google Benchmark's options, e.g. --benchmark_filter=mlp]
+//
+// Freed memory stays in the process, for the loop and the range test alike; with
+// --default-allocator both run as glibc has it.
 
 #include <cmath>
 #include <cstring>
@@ -15,6 +19,7 @@
 
 #include <lrfinder/lrfinder.hpp>
 
+#include "support/allocator.hpp"
 #include "support/paired.hpp"
 #include "support/tasks.hpp"
 
@@ -42,14 +47,18 @@ double rate(std::int64_t iteration, std::int64_t num_iter) {
   return 1e-6 * std::pow(100, static_cast<double>(iteration) / static_cast<double>(num_iter - 1));
 }
 
-// Seconds an iteration of the loop written by hand. It reads every loss at once, as a loop has to
+const Batch& batch_of(const Task& task, std::int64_t iteration) {
+  return task.batches[static_cast<std::size_t>(iteration) % task.batches.size()];
+}
+
+// Seconds an iteration of a plain training loop. It reads every loss at once, as a loop has to
 // that prints it; on an accelerator also the loop is measured that reads them all at the end.
-double by_hand(Task& task, std::int64_t num_iter, bool reads_at_once) {
+double loop(Task& task, std::int64_t num_iter, bool reads_at_once) {
   std::vector<torch::Tensor> losses;
   double last = 0;
   const double total = seconds(task.device, [&] {
     for (std::int64_t i = 0; i < num_iter; ++i) {
-      losses.push_back(train(task, static_cast<std::size_t>(i), rate(i, num_iter)));
+      losses.push_back(train(task, batch_of(task, i), rate(i, num_iter)));
       if (reads_at_once) last = losses.back().item<double>();
     }
     if (!reads_at_once) last = torch::stack(losses).cpu()[-1].item<double>();
@@ -63,9 +72,9 @@ void add_iterations(const std::string& name, const MakeTask& make_task, bool is_
   const auto add = [&](const std::string& way, const auto& work) {
     register_way(name, way, [=] { return somewhere_else(make_task, work); });
   };
-  add("by hand", [=](Task& task) { return by_hand(task, num_iter, is_cpu); });
+  add("loop", [=](Task& task) { return loop(task, num_iter, is_cpu); });
   if (!is_cpu) {
-    add("by hand, read at once", [=](Task& task) { return by_hand(task, num_iter, true); });
+    add("loop, read at once", [=](Task& task) { return loop(task, num_iter, true); });
   }
   add("range test", [=](Task& task) {
     lrfinder::LRFinder finder(task.model, *task.optimizer, cross_entropy);
@@ -73,7 +82,7 @@ void add_iterations(const std::string& name, const MakeTask& make_task, bool is_
     return history.wall_seconds / static_cast<double>(num_iter);
   });
   // The whole call less its iterations, which are as few as can be.
-  add("save, give back", [](Task& task) {
+  add("save, restore", [](Task& task) {
     lrfinder::LRFinder finder(task.model, *task.optimizer, cross_entropy);
     finder.range_test(task.batches, options(2));
     double iterations = 0;
@@ -84,12 +93,12 @@ void add_iterations(const std::string& name, const MakeTask& make_task, bool is_
   });
 }
 
-// Seconds an iteration with a pass over the batches held back, written by hand.
-double validated_by_hand(Task& task, const std::vector<Batch>& held_back, std::int64_t num_iter) {
+// Seconds an iteration with a pass over the batches held back, of a plain training loop.
+double validated_loop(Task& task, const std::vector<Batch>& held_back, std::int64_t num_iter) {
   double last = 0;
   const double total = seconds(task.device, [&] {
     for (std::int64_t i = 0; i < num_iter; ++i) {
-      train(task, static_cast<std::size_t>(i), rate(i, num_iter));
+      train(task, batch_of(task, i), rate(i, num_iter));
       const torch::NoGradGuard without_gradients;
       task.model->eval();
       std::vector<torch::Tensor> losses;
@@ -106,9 +115,9 @@ double validated_by_hand(Task& task, const std::vector<Batch>& held_back, std::i
 
 void add_validation(const std::string& name, const MakeTask& make_task,
                     const std::shared_ptr<std::vector<Batch>>& held_back, std::int64_t num_iter) {
-  register_way(name, "by hand", [=] {
-    return somewhere_else(
-        make_task, [&](Task& task) { return validated_by_hand(task, *held_back, num_iter); });
+  register_way(name, "loop", [=] {
+    return somewhere_else(make_task,
+                          [&](Task& task) { return validated_loop(task, *held_back, num_iter); });
   });
   register_way(name, "range test", [=] {
     return somewhere_else(make_task, [&](Task& task) {
@@ -119,16 +128,52 @@ void add_validation(const std::string& name, const MakeTask& make_task,
   });
 }
 
+// Iterations over a data loader, which makes each batch anew.
+void add_loader(const std::string& name, const MakeTask& make_task, std::int64_t num_iter) {
+  const SharedImages samples{torch::randn({10'000, 784}), torch::randint(0, 10, {10'000})};
+  register_way(name, "loop", [=] {
+    return somewhere_else(make_task, [&](Task& task) {
+      const auto batches = loader(samples, 128);
+      std::int64_t iteration = 0;
+      const double total = seconds(task.device, [&] {
+        while (iteration < num_iter) {
+          for (const Batch& batch : *batches) {
+            train(task, {batch.data.to(task.device), batch.target.to(task.device)},
+                  rate(iteration, num_iter))
+                .item<double>();
+            if (++iteration == num_iter) break;
+          }
+        }
+      });
+      return total / static_cast<double>(num_iter);
+    });
+  });
+  register_way(name, "range test", [=] {
+    return somewhere_else(make_task, [&](Task& task) {
+      lrfinder::LRFinder finder(task.model, *task.optimizer, cross_entropy);
+      const auto batches = loader(samples, 128);
+      return finder.range_test(*batches, options(num_iter)).wall_seconds /
+             static_cast<double>(num_iter);
+    });
+  });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   torch::Device device(torch::kCPU);
-  if (argc > 2 && std::strcmp(argv[1], "--device") == 0) {
-    device = torch::Device(argv[2]);
-    argv[2] = argv[0];
-    argv += 2;
-    argc -= 2;
+  bool default_allocator = false;
+  std::vector<char*> others{argv[0]};
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--device") == 0 && i + 1 < argc) {
+      device = torch::Device(argv[++i]);
+    } else if (std::strcmp(argv[i], "--default-allocator") == 0) {
+      default_allocator = true;
+    } else {
+      others.push_back(argv[i]);
+    }
   }
+  if (!default_allocator) keep_freed_memory();
   torch::manual_seed(1);
   const bool is_cpu = device.is_cpu();
   const auto task = [=](const auto& network, std::int64_t batch_size,
@@ -161,6 +206,7 @@ int main(int argc, char** argv) {
     const Batch batch = images(1000, {784});
     held_back->emplace_back(batch.data.to(device), batch.target.to(device));
   }
+  add_loader("mlp, data loader", task(wide(128), 128, {784}), 78);
   add_validation("mlp, 10,000 held back", task(wide(128), 128, {784}), held_back, 100);
-  return run_paired(argc, argv, 25);
+  return run_paired(static_cast<int>(others.size()), others.data(), 25);
 }

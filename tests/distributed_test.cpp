@@ -86,7 +86,7 @@ Report report_of(torch::nn::Sequential& model, torch::optim::Optimizer& optimize
   } catch (const std::exception& error) {
     report["error"] = error.what();
   }
-  report["not given back"] = before.differences(Everything(*model, optimizer));
+  report["not restored"] = before.differences(Everything(*model, optimizer));
   return report;
 }
 
@@ -95,7 +95,7 @@ void check_all_well(const std::vector<Report>& reports) {
   for (const Report& report : reports) {
     REQUIRE(report.count("threw") == 0);
     CHECK(report.at("error") == "");
-    CHECK(report.at("not given back") == "");
+    CHECK(report.at("not restored") == "");
     CHECK(report.at("history") == reports.front().at("history"));
   }
 }
@@ -390,7 +390,7 @@ Report test_with_fault(Process& process, const std::string& where, int faulty_ra
 
 }  // namespace
 
-TEST_CASE("What throws on one rank ends the test on all, and all give everything back") {
+TEST_CASE("What throws on one rank ends the test on all, and all restore everything") {
   const std::string where =
       GENERATE("loader", "criterion", "optimizer", "validation", "metric", "callback");
   const int size = where == "criterion" ? 4 : 2;
@@ -403,7 +403,7 @@ TEST_CASE("What throws on one rank ends the test on all, and all give everything
   for (int rank = 0; rank < size; ++rank) {
     const Report& report = reports[static_cast<std::size_t>(rank)];
     REQUIRE(report.count("threw") == 0);
-    CHECK(report.at("not given back") == "");
+    CHECK(report.at("not restored") == "");
     if (rank == faulty) {
       CHECK(report.at("error") == "a fault in the " + where);
     } else {
@@ -434,12 +434,12 @@ TEST_CASE("What throws on one rank in the last update ends the test on all") {
   CHECK(reports[0].at("error") == "a fault");
   CHECK_THAT(reports[1].at("error"), contains("rank 0 of 2") && contains("a fault"));
   for (const Report& report : reports) {
-    CHECK(report.at("not given back") == "");
+    CHECK(report.at("not restored") == "");
     CHECK(report.at("reason") == "failed");
   }
 }
 
-TEST_CASE("A rank that is killed ends the test on all others, who give everything back") {
+TEST_CASE("A rank that is killed ends the test on all others, which restore everything") {
   const std::string where = GENERATE("loader", "criterion", "optimizer", "validation");
   const int size = where == "criterion" ? 4 : 2;
   CAPTURE(where);
@@ -453,7 +453,7 @@ TEST_CASE("A rank that is killed ends the test on all others, who give everythin
     if (rank == 1) {
       CHECK(reports[rank].at("signal") == std::to_string(SIGKILL));
     } else {
-      CHECK(reports[rank].at("not given back") == "");
+      CHECK(reports[rank].at("not restored") == "");
       CHECK(reports[rank].at("rank") == "unknown");
       CHECK_THAT(reports[rank].at("error"), contains("lost the others"));
     }
@@ -469,7 +469,7 @@ TEST_CASE("A rank that stalls ends the test on all within the timeout of the gro
       },
       std::chrono::seconds(6));
   for (const Report& report : reports) {
-    CHECK(report.at("not given back") == "");
+    CHECK(report.at("not restored") == "");
     CHECK_THAT(report.at("error"), contains("did not come within the timeout"));
   }
 }
@@ -483,6 +483,7 @@ TEST_CASE("Ranks that do not agree end before anything is trained, and say what 
       Case{"num_iter", "num_iter is 9 on rank 1 and 10 on rank 0"},
       Case{"optimizer", "the optimizer is torch::optim::Adam on rank 1 and torch::optim::SGD"},
       Case{"model", "tensor 0 is double [8, 4] on rank 1 and double [9, 4] on rank 0"},
+      Case{"frozen", "requires_grad of tensor 0 is 0 on rank 1 and 1 on rank 0"},
       Case{"validation", "a validation loader is 1 on rank 1 and 0 on rank 0"},
       Case{"metric", "number of metrics is 1 on rank 1 and 0 on rank 0"},
       Case{"own mistake", "RangeTestOptions: smooth_f (2)"});
@@ -496,6 +497,7 @@ TEST_CASE("Ranks that do not agree end before anything is trained, and say what 
       model = torch::nn::Sequential(torch::nn::Linear(4, 9), torch::nn::Linear(9, 3));
       model->to(torch::kDouble);
     }
+    if (differs("frozen")) model->parameters().front().set_requires_grad(false);
     auto optimizer = sgd(model);
     if (differs("optimizer")) {
       optimizer = std::make_unique<torch::optim::Adam>(model->parameters());
@@ -521,8 +523,8 @@ TEST_CASE("Ranks that do not agree end before anything is trained, and say what 
   });
   CHECK_THAT(reports[1].at("error"), contains(chosen.message));
   CHECK_THAT(reports[0].at("error"), contains("rank 1 of 2") && contains(chosen.message));
-  CHECK(reports[0].at("not given back") == "");
-  CHECK(reports[1].at("not given back") == "");
+  CHECK(reports[0].at("not restored") == "");
+  CHECK(reports[1].at("not restored") == "");
 }
 
 TEST_CASE("Optimizers that evaluate their loss unequally often are told to be out of step") {
@@ -537,7 +539,7 @@ TEST_CASE("Optimizers that evaluate their loss unequally often are told to be ou
     });
   });
   for (const Report& report : reports) {
-    CHECK(report.at("not given back") == "");
+    CHECK(report.at("not restored") == "");
     CHECK_THAT(report.at("error"), contains("out of step"));
   }
 }
@@ -603,8 +605,8 @@ TEST_CASE("What throws in a race on one rank ends it on all") {
   });
   CHECK(reports[1].at("error") == "a fault");
   CHECK_THAT(reports[0].at("error"), contains("rank 1 of 2") && contains("a fault"));
-  CHECK(reports[0].at("not given back") == "");
-  CHECK(reports[1].at("not given back") == "");
+  CHECK(reports[0].at("not restored") == "");
+  CHECK(reports[1].at("not restored") == "");
 }
 
 TEST_CASE("A process group that is not there is refused") {

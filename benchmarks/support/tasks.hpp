@@ -27,7 +27,32 @@ inline Batch images(std::int64_t size, std::vector<std::int64_t> shape) {
   return {torch::randn(shape), torch::randint(0, 10, {size})};
 }
 
-/// The network of the issue: 784-128-10.
+/// Inputs and targets of a whole set.
+using SharedImages = std::pair<torch::Tensor, torch::Tensor>;
+
+/// As Python's TensorDataset: samples are cut out one by one, and stacked into batches.
+class Samples : public torch::data::Dataset<Samples> {
+ public:
+  explicit Samples(SharedImages images) : images_(std::move(images)) {}
+  torch::data::Example<> get(std::size_t index) override {
+    const auto i = static_cast<std::int64_t>(index);
+    return {images_.first[i], images_.second[i]};
+  }
+  torch::optional<std::size_t> size() const override {
+    return static_cast<std::size_t>(images_.first.size(0));
+  }
+
+ private:
+  SharedImages images_;
+};
+
+/// A data loader over them, which makes each batch anew.
+inline auto loader(const SharedImages& images, std::size_t batch_size) {
+  return torch::data::make_data_loader<torch::data::samplers::SequentialSampler>(
+      Samples(images).map(torch::data::transforms::Stack<>()), batch_size);
+}
+
+/// A small network: 784-128-10.
 inline torch::nn::Sequential mlp(std::int64_t width = 128) {
   using namespace torch::nn;
   return Sequential(Linear(784, width), ReLU(), Linear(width, 10));
@@ -113,8 +138,7 @@ double seconds(torch::Device device, Work&& work) {
 }
 
 /// One update as a training loop does it. Returns the loss.
-inline torch::Tensor train(Task& task, std::size_t iteration, double lr) {
-  const Batch& batch = task.batches[iteration % task.batches.size()];
+inline torch::Tensor train(Task& task, const Batch& batch, double lr) {
   for (auto& group : task.optimizer->param_groups()) group.options().set_lr(lr);
   task.optimizer->zero_grad();
   torch::Tensor loss = cross_entropy(task.model->forward(batch.data), batch.target);

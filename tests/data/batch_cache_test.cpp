@@ -13,16 +13,16 @@ using torch::Tensor;
 
 namespace {
 
-// Counts how often it is walked, and hands out what it is given to copy from.
+// Counts how often it is read, and hands out what it is given to copy from.
 template <class Batch>
 struct CountingLoader {
   auto begin() const {
-    ++walks;
+    ++passes;
     return batches.begin();
   }
   auto end() const { return batches.end(); }
   std::vector<Batch> batches;
-  mutable int walks = 0;
+  mutable int passes = 0;
 };
 
 CountingLoader<TensorBatch> held_back() { return {class_batches(3, 10, 4, 3, /*seed=*/5)}; }
@@ -81,38 +81,39 @@ std::vector<Tensor> tensors_in(const Open& batch) {
 
 }  // namespace own
 
-TEST_CASE("the validation loader is walked once, with the same losses as walked every time") {
+TEST_CASE(
+    "the validation loader is read once, with the same losses as when it is read every time") {
   const auto loader = held_back();
   const History kept = history(loader, {});
-  CHECK(loader.walks == 1);
-  const History walked = history(loader, RangeTestOptions().cache_validation(0));
-  CHECK(loader.walks == 1 + 6);
-  CHECK(kept.raw_loss == walked.raw_loss);
-  CHECK(kept.metrics == walked.metrics);
+  CHECK(loader.passes == 1);
+  const History reread = history(loader, RangeTestOptions().cache_validation(0));
+  CHECK(loader.passes == 1 + 6);
+  CHECK(kept.raw_loss == reread.raw_loss);
+  CHECK(kept.metrics == reread.metrics);
 }
 
 TEST_CASE("only the batches that are evaluated are kept") {
   const auto loader = held_back();
   const auto two = RangeTestOptions().val_batches(2);
   const History kept = history(loader, two);
-  CHECK(loader.walks == 1);
+  CHECK(loader.passes == 1);
   const std::vector<TensorBatch> first{loader.batches[0], loader.batches[1]};
   CHECK(kept.raw_loss == history(first, {}).raw_loss);
 }
 
-TEST_CASE("batches that take more memory than allowed are walked again, which is said once") {
+TEST_CASE("batches that take more memory than allowed are read again, and a warning says so once") {
   const auto loader = held_back();
   const std::int64_t bytes = 3 * (10 * 4 * 4 + 10 * 8);
   Warnings warnings;
-  const History walked = history(loader, RangeTestOptions().cache_validation(bytes - 1));
-  CHECK(loader.walks == 6);
+  const History reread = history(loader, RangeTestOptions().cache_validation(bytes - 1));
+  CHECK(loader.passes == 6);
   REQUIRE(warnings.texts.size() == 1);
   CHECK_THAT(warnings.texts[0],
-             contains("walked in every iteration") && contains("cache_validation (719 bytes)"));
+             contains("read in every iteration") && contains("cache_validation (719 bytes)"));
   const History kept = history(loader, RangeTestOptions().cache_validation(bytes));
-  CHECK(loader.walks == 7);
+  CHECK(loader.passes == 7);
   CHECK(warnings.texts.size() == 1);
-  CHECK(kept.raw_loss == walked.raw_loss);
+  CHECK(kept.raw_loss == reread.raw_loss);
 }
 
 TEST_CASE("a loader that writes all batches into the same memory is read right") {
@@ -121,7 +122,7 @@ TEST_CASE("a loader that writes all batches into the same memory is read right")
   CHECK(history(loader, {}).raw_loss == history(batches, {}).raw_loss);
 }
 
-TEST_CASE("batches that the model or the criterion writes into are walked again") {
+TEST_CASE("batches that the model or the criterion writes into are read again") {
   // Halves the input in place: kept, it would be halved again in every pass.
   struct HalvingImpl : torch::nn::Module {
     Tensor forward(Tensor input) { return is_training() ? input * 0.5 : input.mul_(0.5); }
@@ -167,18 +168,18 @@ TEST_CASE("a batch type of the user's own is kept where it shows its tensors") {
   Warnings warnings;
 
   const CountingLoader<own::Masked> closed{{first, second}};
-  const auto walked = finder.range_test(closed.batches, closed, six).raw_loss;
-  CHECK(closed.walks == 6);
+  const auto reread = finder.range_test(closed.batches, closed, six).raw_loss;
+  CHECK(closed.passes == 6);
   REQUIRE(warnings.texts.size() == 1);
   CHECK_THAT(warnings.texts[0], contains("tensors_in()"));
 
   const CountingLoader<own::Open> open{{own::Open{first}, own::Open{second}}};
-  CHECK(finder.range_test(closed.batches, open, six).raw_loss == walked);
-  CHECK(open.walks == 1);
+  CHECK(finder.range_test(closed.batches, open, six).raw_loss == reread);
+  CHECK(open.passes == 1);
   CHECK(warnings.texts.size() == 1);
 }
 
-TEST_CASE("sparse batches are walked again") {
+TEST_CASE("sparse batches are read again") {
   using Batch = std::pair<Tensor, Tensor>;
   const auto criterion = [](auto& model, const Batch& batch) {
     return torch::mse_loss(model->forward(batch.first.to_dense()), batch.second);
@@ -195,12 +196,12 @@ TEST_CASE("sparse batches are walked again") {
   const auto kept = finder.range_test(dense.batches, dense, six).raw_loss;
   CHECK(warnings.texts.empty());
   CHECK(finder.range_test(dense.batches, sparse, six).raw_loss == kept);
-  CHECK(sparse.walks == 6);
+  CHECK(sparse.passes == 6);
   REQUIRE(warnings.texts.size() == 1);
   CHECK_THAT(warnings.texts[0], contains("sparse"));
 }
 
-TEST_CASE("a race walks the validation loader once for all trials") {
+TEST_CASE("a race passes the validation loader once for all trials") {
   torch::manual_seed(2);
   torch::nn::Sequential model(torch::nn::Linear(4, 3));
   torch::optim::SGD optimizer(model->parameters(), 1e-3);
@@ -210,5 +211,5 @@ TEST_CASE("a race walks the validation loader once for all trials") {
   finder.range_test(training, RangeTestOptions().num_iter(40));
   CountingLoader<TensorBatch> loader{training};
   finder.race(training, loader, RaceOptions().budget(8));
-  CHECK(loader.walks == 1);
+  CHECK(loader.passes == 1);
 }

@@ -33,7 +33,7 @@ struct Counting {
   int made = 0;
 };
 
-// Can be walked only once.
+// Can be read only once.
 struct Spent {
   const int* begin() const { return spent ? values + 2 : (spent = true, values); }
   const int* end() const { return values + 2; }
@@ -43,7 +43,7 @@ struct Spent {
 
 }  // namespace
 
-TEST_CASE("what a range-based for loop walks is a loader") {
+TEST_CASE("what a range-based for loop iterates over is a loader") {
   STATIC_REQUIRE(is_loader<std::vector<TensorBatch>>);
   STATIC_REQUIRE(is_loader<const std::list<int>>);
   STATIC_REQUIRE(is_loader<int[3]>);
@@ -53,34 +53,34 @@ TEST_CASE("what a range-based for loop walks is a loader") {
   STATIC_REQUIRE_FALSE(is_loader<int>);
 }
 
-TEST_CASE("a walk goes on at the first batch after the last") {
+TEST_CASE("iteration goes on at the first batch after the last") {
   Counting loader;
-  BatchIterator walk(loader, "loader");
+  BatchIterator batches(loader, "loader");
   std::vector<int> seen;
-  for (int i = 0; i < 8; ++i) seen.push_back(walk.next());
+  for (int i = 0; i < 8; ++i) seen.push_back(batches.next());
   CHECK(seen == std::vector<int>{0, 1, 2, 0, 1, 2, 0, 1});
   CHECK(loader.begun == 3);
 }
 
 TEST_CASE("a batch is fetched when it is wanted, not before") {
   Counting loader;
-  BatchIterator walk(loader, "loader");
+  BatchIterator batches(loader, "loader");
   CHECK(loader.begun == 0);
-  walk.start();
+  batches.start();
   CHECK(loader.made == 1);
-  walk.next();
+  batches.next();
   CHECK(loader.made == 1);
-  walk.next();
+  batches.next();
   CHECK(loader.made == 2);
   CHECK(loader.begun == 1);
 }
 
 TEST_CASE("a pass visits every batch once, or as many as are wanted") {
   Counting loader;
-  BatchIterator walk(loader, "loader");
+  BatchIterator batches(loader, "loader");
   for (int wanted : {3, 2, 3}) {
     std::vector<int> seen;
-    walk.each([&](int batch) {
+    batches.for_each([&](int batch) {
       seen.push_back(batch);
       return static_cast<int>(seen.size()) < wanted;
     });
@@ -92,18 +92,19 @@ TEST_CASE("a pass visits every batch once, or as many as are wanted") {
 
 TEST_CASE("a loader without batches is an error that says when") {
   Counting empty{0};
-  BatchIterator walk(empty, "training loader");
-  CHECK_THROWS_AS(walk.start(), EmptyLoader);
-  CHECK_THROWS_WITH(walk.start(), contains("the training loader yields no batch; is its dataset"));
+  BatchIterator batches(empty, "training loader");
+  CHECK_THROWS_AS(batches.start(), EmptyLoader);
+  CHECK_THROWS_WITH(batches.start(),
+                    contains("the training loader yields no batch; is its dataset"));
 
   Spent spent;
   BatchIterator once(spent, "training loader");
   once.next();
   once.next();
-  CHECK_THROWS_WITH(once.next(), contains("when it is walked a second time"));
+  CHECK_THROWS_WITH(once.next(), contains("in a second pass"));
 }
 
-TEST_CASE("a walk over a LibTorch loader draws what a loop over it draws") {
+TEST_CASE("iteration over a LibTorch loader draws what a loop over it draws") {
   auto loader = shuffling_loader();
   torch::manual_seed(5);
   std::vector<torch::Tensor> looped;
@@ -111,8 +112,8 @@ TEST_CASE("a walk over a LibTorch loader draws what a loop over it draws") {
     for (auto& batch : *loader) looped.push_back(batch.data);
   }
   torch::manual_seed(5);
-  BatchIterator walk(*loader, "loader");
-  std::vector<torch::Tensor> walked;
-  while (walked.size() < looped.size()) walked.push_back(walk.next().data);
-  CHECK(same_bits(walked, looped));
+  BatchIterator batches(*loader, "loader");
+  std::vector<torch::Tensor> iterated;
+  while (iterated.size() < looped.size()) iterated.push_back(batches.next().data);
+  CHECK(same_bits(iterated, looped));
 }

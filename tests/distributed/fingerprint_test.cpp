@@ -25,7 +25,7 @@ TEST_CASE("The first difference is named, with both values and the rank") {
   const auto of_rank_0 = Fingerprint().add("num_iter", 100).add("smooth_f", 0.05).text();
   CHECK_THROWS_WITH(
       Fingerprint().add("num_iter", 50).add("smooth_f", 0.1).require_same(of_rank_0, 2),
-      "range_test: num_iter is 50 on rank 2 and 100 on rank 0; all ranks have to run "
+      "LRFinder: num_iter is 50 on rank 2 and 100 on rank 0; all ranks have to run "
       "the same test on the same model");
 }
 

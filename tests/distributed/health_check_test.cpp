@@ -19,19 +19,19 @@ using lrfinder::detail::SyncPoint;
 
 namespace {
 
-/// Holds roll calls, and reports how they ended.
+/// Runs health checks, and reports how they ended.
 template <class Work>
-Report around_roll_calls(Process& process, Work&& work) {
+Report around_health_checks(Process& process, Work&& work) {
   Report report;
-  HealthCheck roll_call(lrfinder::distributed(process.group));
+  HealthCheck health_check(lrfinder::distributed(process.group));
   try {
-    work(roll_call);
+    work(health_check);
     report["ended"] = "well";
   } catch (const RankFailed& failure) {
     report["ended"] = failure.what();
     report["rank"] = failure.rank() ? std::to_string(*failure.rank()) : "unknown";
   } catch (const std::exception& error) {
-    roll_call.leave(std::current_exception());
+    health_check.leave(std::current_exception());
     report["ended"] = error.what();
   }
   return report;
@@ -39,12 +39,12 @@ Report around_roll_calls(Process& process, Work&& work) {
 
 }  // namespace
 
-TEST_CASE("A roll call brings the sums of all figures to all ranks") {
+TEST_CASE("A health check sums the values of all ranks for all ranks") {
   const int size = GENERATE(1, 2, 4);
   const auto reports = in_processes(size, [](Process& process) {
     Report report;
-    HealthCheck roll_call(lrfinder::distributed(process.group));
-    const auto sums = roll_call(SyncPoint::measured, {1.0, process.rank * 0.5, 0.0});
+    HealthCheck health_check(lrfinder::distributed(process.group));
+    const auto sums = health_check(SyncPoint::measured, {1.0, process.rank * 0.5, 0.0});
     report["sums"] =
         std::to_string(sums[0]) + ' ' + std::to_string(sums[1]) + ' ' + std::to_string(sums[2]);
     return report;
@@ -56,20 +56,20 @@ TEST_CASE("A roll call brings the sums of all figures to all ranks") {
   }
 }
 
-TEST_CASE("Without ranks a roll call returns the figures as they are") {
-  HealthCheck roll_call(nullptr);
-  CHECK(roll_call(SyncPoint::measured, {1, 2}) == std::vector<double>{1, 2});
-  CHECK(roll_call.size() == 1);
-  roll_call.leave(std::make_exception_ptr(std::runtime_error("nobody hears this")));
+TEST_CASE("Without ranks a health check returns the values as they are") {
+  HealthCheck health_check(nullptr);
+  CHECK(health_check(SyncPoint::measured, {1, 2}) == std::vector<double>{1, 2});
+  CHECK(health_check.size() == 1);
+  health_check.leave(std::make_exception_ptr(std::runtime_error("nobody hears this")));
 }
 
-TEST_CASE("A rank that leaves ends the roll call of the others, who learn why") {
+TEST_CASE("A rank that leaves ends the health check of the others, which learn why") {
   const int size = GENERATE(2, 4);
   const auto reports = in_processes(size, [](Process& process) {
-    return around_roll_calls(process, [&](HealthCheck& roll_call) {
-      roll_call(SyncPoint::measured, {1, 2});
+    return around_health_checks(process, [&](HealthCheck& health_check) {
+      health_check(SyncPoint::measured, {1, 2});
       if (process.rank == 1) throw std::runtime_error("the disk is full");
-      roll_call(SyncPoint::measured, {3});
+      health_check(SyncPoint::measured, {3});
     });
   });
   for (std::size_t rank = 0; rank < reports.size(); ++rank) {
@@ -77,7 +77,7 @@ TEST_CASE("A rank that leaves ends the roll call of the others, who learn why") 
       CHECK(reports[rank].at("ended") == "the disk is full");
     } else {
       CHECK(reports[rank].at("rank") == "1");
-      CHECK(reports[rank].at("ended") == "range_test: rank 1 of " + std::to_string(size) +
+      CHECK(reports[rank].at("ended") == "LRFinder: rank 1 of " + std::to_string(size) +
                                              " ended the test by an exception: the disk is full");
     }
   }
@@ -85,9 +85,9 @@ TEST_CASE("A rank that leaves ends the roll call of the others, who learn why") 
 
 TEST_CASE("Where several ranks leave, each keeps its own exception, and the first is told") {
   const auto reports = in_processes(4, [](Process& process) {
-    return around_roll_calls(process, [&](HealthCheck& roll_call) {
+    return around_health_checks(process, [&](HealthCheck& health_check) {
       if (process.rank >= 2) throw std::runtime_error("mine: " + std::to_string(process.rank));
-      roll_call(SyncPoint::measured);
+      health_check(SyncPoint::measured);
     });
   });
   CHECK(reports[0].at("rank") == "2");
@@ -99,9 +99,9 @@ TEST_CASE("Where several ranks leave, each keeps its own exception, and the firs
 TEST_CASE("A rank that leaves without a word, or with a long one, is told as well") {
   const auto text = GENERATE(std::string(), std::string(5000, 'x'));
   const auto reports = in_processes(2, [&](Process& process) {
-    return around_roll_calls(process, [&](HealthCheck& roll_call) {
+    return around_health_checks(process, [&](HealthCheck& health_check) {
       if (process.rank == 0) throw std::runtime_error(text);
-      roll_call(SyncPoint::measured);
+      health_check(SyncPoint::measured);
     });
   });
   CHECK(reports[1].at("rank") == "0");
@@ -109,10 +109,10 @@ TEST_CASE("A rank that leaves without a word, or with a long one, is told as wel
   CHECK(reports[1].at("ended").size() < 1200);
 }
 
-TEST_CASE("After the last roll call a failure is no longer told") {
+TEST_CASE("After the last health check a failure is no longer told") {
   const auto reports = in_processes(2, [](Process& process) {
-    return around_roll_calls(process, [&](HealthCheck& roll_call) {
-      roll_call.end();
+    return around_health_checks(process, [&](HealthCheck& health_check) {
+      health_check.end();
       if (process.rank == 0) throw std::runtime_error("too late");
     });
   });
@@ -120,10 +120,10 @@ TEST_CASE("After the last roll call a failure is no longer told") {
   CHECK(reports[1].at("ended") == "well");
 }
 
-TEST_CASE("Ranks that hold a roll call at different places all learn it") {
+TEST_CASE("Ranks at different sync points all learn it") {
   const auto reports = in_processes(4, [](Process& process) {
-    return around_roll_calls(process, [&](HealthCheck& roll_call) {
-      roll_call(process.rank == 2 ? SyncPoint::measured : SyncPoint::backward);
+    return around_health_checks(process, [&](HealthCheck& health_check) {
+      health_check(process.rank == 2 ? SyncPoint::measured : SyncPoint::backward);
     });
   });
   for (const Report& report : reports) {
@@ -134,24 +134,25 @@ TEST_CASE("Ranks that hold a roll call at different places all learn it") {
 
 TEST_CASE("A figure that is not finite is no failure") {
   const auto reports = in_processes(2, [](Process& process) {
-    return around_roll_calls(process, [&](HealthCheck& roll_call) {
+    return around_health_checks(process, [&](HealthCheck& health_check) {
       const double mine = process.rank == 0 ? std::numeric_limits<double>::quiet_NaN() : 1;
-      if (!std::isnan(roll_call(SyncPoint::measured, {mine})[0])) throw std::runtime_error("lost");
+      if (!std::isnan(health_check(SyncPoint::measured, {mine})[0]))
+        throw std::runtime_error("lost");
     });
   });
   CHECK(reports[0].at("ended") == "well");
   CHECK(reports[1].at("ended") == "well");
 }
 
-TEST_CASE("A rank that is killed ends the roll call of the others") {
+TEST_CASE("A rank that is killed ends the health check of the others") {
   const int size = GENERATE(2, 4);
   const auto reports = in_processes(
       size,
       [](Process& process) {
-        return around_roll_calls(process, [&](HealthCheck& roll_call) {
-          roll_call(SyncPoint::measured);
+        return around_health_checks(process, [&](HealthCheck& health_check) {
+          health_check(SyncPoint::measured);
           if (process.rank == 1) std::raise(SIGKILL);
-          roll_call(SyncPoint::measured);
+          health_check(SyncPoint::measured);
         });
       },
       std::chrono::seconds(10));
@@ -160,20 +161,21 @@ TEST_CASE("A rank that is killed ends the roll call of the others") {
       CHECK(reports[rank].at("signal") == std::to_string(SIGKILL));
     } else {
       CHECK(reports[rank].at("rank") == "unknown");
-      CHECK_THAT(reports[rank].at("ended"), contains("lost the others while calling the roll"));
+      CHECK_THAT(reports[rank].at("ended"),
+                 contains("lost the others while checking that all ranks are well"));
     }
   }
 }
 
-TEST_CASE("A rank that stalls ends the roll call of the others, and its own") {
+TEST_CASE("A rank that stalls ends the health check of the others, and its own") {
   const int size = GENERATE(2, 4);
   const auto reports = in_processes(
       size,
       [](Process& process) {
-        return around_roll_calls(process, [&](HealthCheck& roll_call) {
-          roll_call(SyncPoint::measured);
+        return around_health_checks(process, [&](HealthCheck& health_check) {
+          health_check(SyncPoint::measured);
           if (process.rank == 1) process.wait_for_the_others();
-          roll_call(SyncPoint::measured);
+          health_check(SyncPoint::measured);
         });
       },
       std::chrono::seconds(6));

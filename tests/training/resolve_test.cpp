@@ -26,7 +26,7 @@ SGD sgd(const std::vector<double>& rates) {
 
 class NoLoader final : public lrfinder::detail::AnyLoader {
  public:
-  std::unique_ptr<lrfinder::detail::AnyBatchIterator> walk(torch::Device) override { return {}; }
+  std::unique_ptr<lrfinder::detail::AnyBatchIterator> iterate(torch::Device) override { return {}; }
   bool has_metrics() const override { return true; }
   const void* single_pass() const override { return nullptr; }
 };

@@ -8,8 +8,8 @@
 #include <torch/torch.h>
 
 /// @file
-/// Batches and loaders of any type, as a range test sees them: what depends on the types of a user
-/// ends here.
+/// Batches and loaders of any type, as a range test sees them: nothing behind these interfaces
+/// depends on the types of a user.
 
 namespace lrfinder::detail {
 
@@ -60,10 +60,11 @@ class AnyBatch {
   virtual BatchContents contents() const = 0;
 
   /// Copies its tensors, where somebody else may hold them or their memory.
-  virtual void own() = 0;
+  virtual void detach() = 0;
 };
 
-/// A walk over a loader, on the calling thread; see BatchIterator.
+/// Iterates over the batches of a loader, again and again, on the calling thread; see
+/// BatchIterator.
 class AnyBatchIterator {
  public:
   AnyBatchIterator() = default;
@@ -77,8 +78,8 @@ class AnyBatchIterator {
   /// The next batch; after the last one comes the first again.
   virtual std::unique_ptr<AnyBatch> next() = 0;
 
-  /// Calls `visit` with every batch of one pass; `visit` returns whether it wants another.
-  virtual void each(const std::function<bool(std::unique_ptr<AnyBatch>)>& visit) = 0;
+  /// Calls `visit` with every batch of one pass, until `visit` returns false.
+  virtual void for_each(const std::function<bool(std::unique_ptr<AnyBatch>)>& visit) = 0;
 };
 
 /// A loader, together with the model and the criterion that its batches are for.
@@ -89,13 +90,14 @@ class AnyLoader {
   AnyLoader& operator=(const AnyLoader&) = delete;
   virtual ~AnyLoader() = default;
 
-  /// A walk whose batches are evaluated on `device`.
-  virtual std::unique_ptr<AnyBatchIterator> walk(torch::Device device) = 0;
+  /// An iterator whose batches are evaluated on `device`.
+  virtual std::unique_ptr<AnyBatchIterator> iterate(torch::Device device) = 0;
 
   /// Whether metrics can be evaluated on its batches.
   virtual bool has_metrics() const = 0;
 
-  /// The loader itself, where it can do only one walk at a time; null where it can do several.
+  /// The loader itself, where it can be in one pass only at a time; null where it can be in
+  /// several.
   virtual const void* single_pass() const = 0;
 };
 

@@ -13,10 +13,10 @@
 
 namespace lrfinder::detail {
 
-/// Keeps the batches of a loader from its first walk, ready for the model, so that it need not be
-/// walked again.
+/// Keeps the batches of the first pass over a loader, ready for the model, so that it need not be
+/// read again.
 ///
-/// A tensor that the loader may still write to is copied. Nothing is kept, and the loader is walked
+/// A tensor that the loader may still write to is copied. Nothing is kept, and the loader is read
 /// every time, where the batches take too much memory; where the model or the criterion writes into
 /// them; and where they hold sparse tensors, or are of a type whose tensors cannot be seen. Then a
 /// warning says so, once.
@@ -30,48 +30,48 @@ class BatchCache {
   explicit BatchCache(std::int64_t max_bytes)
       : max_bytes_(max_bytes), state_(max_bytes > 0 ? State::empty : State::off) {}
 
-  /// Whether a whole walk has been kept.
+  /// Whether a whole pass has been kept.
   bool is_complete() const noexcept { return state_ == State::complete; }
 
-  /// The batches of that walk.
+  /// The batches of that pass.
   const std::vector<std::unique_ptr<AnyBatch>>& batches() const noexcept { return batches_; }
 
-  /// Begins a walk.
+  /// Begins a pass.
   void begin() {
     if (state_ != State::off) clear();
   }
 
-  /// Makes a batch ready to be kept, before its evaluation; afterwards it goes to keep().
-  void own(AnyBatch& batch) {
+  /// Makes a batch ready to be kept, before its evaluation; after it comes store().
+  void detach(AnyBatch& batch) {
     if (state_ == State::off) return;
     const BatchContents contents = batch.contents();
     bytes_ += contents.bytes;
     if (contents.is_opaque) {
-      give_up(
+      disable(
           "a batch holds sparse tensors, or is of a type that does not show its tensors by a "
           "function tensors_in()");
     } else if (bytes_ > max_bytes_) {
-      give_up("its batches take more than cache_validation (" + std::to_string(max_bytes_) +
+      disable("its batches take more than cache_validation (" + std::to_string(max_bytes_) +
               " bytes)");
     } else if (contents.is_shared && !places_.insert(contents.first_place).second) {
-      give_up("it writes its batches into the same memory");
+      disable("it writes its batches into the same memory");
     } else {
-      batch.own();
+      batch.detach();
       versions_ = batch.contents().versions;
     }
   }
 
-  /// Keeps a batch after its evaluation.
-  void keep(std::unique_ptr<AnyBatch> batch) {
+  /// Keeps a batch, after its evaluation.
+  void store(std::unique_ptr<AnyBatch> batch) {
     if (state_ == State::off) return;
     if (batch->contents().versions != versions_) {
-      give_up("the model or the criterion writes into its batches");
+      disable("the model or the criterion writes into its batches");
     } else {
       batches_.push_back(std::move(batch));
     }
   }
 
-  /// Ends a walk that went as far as it should.
+  /// Ends a pass that went as far as it should.
   void end() {
     if (state_ != State::off) state_ = State::complete;
   }
@@ -79,10 +79,10 @@ class BatchCache {
  private:
   enum class State { empty, complete, off };
 
-  void give_up(const std::string& why) {
+  void disable(const std::string& why) {
     clear();
     state_ = State::off;
-    TORCH_WARN("range_test: the validation loader is walked in every iteration: ", why);
+    TORCH_WARN("LRFinder: the validation loader is read in every iteration: ", why);
   }
 
   void clear() {

@@ -47,11 +47,11 @@ struct is_single_pass<Iterator,
 
 }  // namespace traits
 
-/// True for anything that a range-based for loop walks.
+/// True for anything that a range-based for loop iterates over.
 template <class Loader>
 inline constexpr bool is_loader = traits::is_loader<Loader>::value;
 
-/// Walks a loader on the calling thread.
+/// Iterates over the batches of a loader, again and again, on the calling thread.
 ///
 /// The batches are fetched in the order, and at the moments, in which a range-based for loop would
 /// fetch them, so that a loader that draws random numbers draws the same ones.
@@ -74,13 +74,14 @@ class BatchIterator {
     position_.emplace(Position{begin(*loader_), end(*loader_)});
     at_first_ = true;
     if (!(position_->batch != position_->end)) {
-      throw EmptyLoader("range_test: the " + name_ +
-                        (walked_ ? " yields no batch when it is walked a second time; its begin() "
-                                   "has to start again from the first batch"
-                                 : " yields no batch; is its dataset empty, or smaller than one "
-                                   "batch that is dropped?"));
+      throw EmptyLoader("LRFinder: the " + name_ +
+                        (read_before_
+                             ? " yields no batch in a second pass; its begin() "
+                               "has to start again from the first batch"
+                             : " yields no batch; is its dataset empty, or smaller than one "
+                               "batch that is dropped?"));
     }
-    walked_ = true;
+    read_before_ = true;
   }
 
   /// The next batch; after the last one comes the first again.
@@ -90,9 +91,9 @@ class BatchIterator {
     return *position_->batch;
   }
 
-  /// Calls `visit` with every batch of one pass; `visit` returns whether it wants another.
+  /// Calls `visit` with every batch of one pass, until `visit` returns false.
   template <class Visit>
-  void each(Visit&& visit) {
+  void for_each(Visit&& visit) {
     if (!at_first_) start();
     at_first_ = false;
     while (visit(*position_->batch) && advance()) {
@@ -114,7 +115,7 @@ class BatchIterator {
   std::string name_;
   std::optional<Position> position_;
   bool at_first_ = false;
-  bool walked_ = false;
+  bool read_before_ = false;
 };
 
 }  // namespace lrfinder::detail
@@ -153,15 +154,15 @@ class TypedBatch final : public AnyBatch {
     return contents;
   }
 
-  void own() override {
-    Batch owned = with_leaves(*batch_, [](const auto& leaf) {
+  void detach() override {
+    Batch detached = with_leaves(*batch_, [](const auto& leaf) {
       if constexpr (std::is_same_v<std::decay_t<decltype(leaf)>, torch::Tensor>) {
         return is_owned(leaf) ? leaf : leaf.clone();
       } else {
         return leaf;
       }
     });
-    batch_.emplace(std::move(owned));
+    batch_.emplace(std::move(detached));
   }
 
  private:
@@ -175,19 +176,19 @@ class TypedBatch final : public AnyBatch {
   std::optional<Batch> batch_;  // never empty: some batches can be moved, but not assigned
 };
 
-/// A walk that prepares the batches of a loader for an objective.
+/// Prepares the batches of a loader for an objective.
 template <class Objective, class Loader>
 class TypedBatchIterator final : public AnyBatchIterator {
  public:
   TypedBatchIterator(Objective& objective, Loader& loader, const char* name, torch::Device device)
-      : objective_(objective), walk_(loader, name), device_(device) {}
+      : objective_(objective), batches_(loader, name), device_(device) {}
 
-  void start() override { walk_.start(); }
+  void start() override { batches_.start(); }
 
-  std::unique_ptr<AnyBatch> next() override { return prepared(walk_.next()); }
+  std::unique_ptr<AnyBatch> next() override { return prepared(batches_.next()); }
 
-  void each(const std::function<bool(std::unique_ptr<AnyBatch>)>& visit) override {
-    walk_.each([&](const auto& batch) { return visit(prepared(batch)); });
+  void for_each(const std::function<bool(std::unique_ptr<AnyBatch>)>& visit) override {
+    batches_.for_each([&](const auto& batch) { return visit(prepared(batch)); });
   }
 
  private:
@@ -199,7 +200,7 @@ class TypedBatchIterator final : public AnyBatchIterator {
   }
 
   Objective& objective_;
-  BatchIterator<Loader> walk_;
+  BatchIterator<Loader> batches_;
   torch::Device device_;
 };
 
@@ -211,7 +212,7 @@ class TypedLoader final : public AnyLoader {
   TypedLoader(Objective& objective, Loader& loader, const char* name)
       : objective_(objective), loader_(loader), name_(name) {}
 
-  std::unique_ptr<AnyBatchIterator> walk(torch::Device device) override {
+  std::unique_ptr<AnyBatchIterator> iterate(torch::Device device) override {
     return std::make_unique<TypedBatchIterator<Objective, Loader>>(objective_, loader_, name_,
                                                                    device);
   }

@@ -76,7 +76,7 @@ inline constexpr bool is_criterion_for = takes_output_and_target<Model, Criterio
 /// Throws InvalidStep unless the tensor is there.
 inline void require_defined(const torch::Tensor& tensor, const char* what) {
   if (!tensor.defined()) {
-    throw InvalidStep(std::string("range_test: the batch has no ") + what +
+    throw InvalidStep(std::string("LRFinder: the batch has no ") + what +
                       ": its tensor is undefined");
   }
 }

@@ -45,7 +45,7 @@ class Fingerprint {
       if (there && i < lines_.size() && lines_[i] == line(name, value)) continue;
       const auto [my_name, my_value] = i < lines_.size() ? split(lines_[i]) : split("nothing\n\n");
       std::ostringstream message;
-      message << "range_test: ";
+      message << "LRFinder: ";
       if (there && my_name == name) {
         message << name << " is " << my_value << " on rank " << rank << " and " << value;
       } else {

@@ -49,7 +49,7 @@ class GradientAveraging {
         ++count;
       } else if (gradient.layout() != torch::kStrided) {
         throw InvalidStep(
-            "range_test: a gradient is sparse, and several ranks can average only dense ones; "
+            "LRFinder: a gradient is sparse, and several ranks can average only dense ones; "
             "construct the embedding with sparse(false)");
       }
     }

@@ -69,7 +69,7 @@ class HealthCheck {
     if (!all_well(values)) {
       const auto [rank, message] = failure(std::nullopt);
       std::ostringstream text;
-      text << "range_test: rank " << rank << " of " << size()
+      text << "LRFinder: rank " << rank << " of " << size()
            << " ended the test by an exception: " << message;
       throw RankFailed(text.str(), rank);
     }
@@ -89,7 +89,7 @@ class HealthCheck {
       over_ = true;
       std::ostringstream text;
       text
-          << "range_test: rank " << rank() << " of " << size() << " lost the others while " << doing
+          << "LRFinder: rank " << rank() << " of " << size() << " lost the others while " << doing
           << "; one of them has died, or did not come within the timeout of the process group. The "
              "process group says: "
           << message_of(std::current_exception());
@@ -144,7 +144,7 @@ class HealthCheck {
     }
     if (different == 1) return;
     over_ = true;
-    throw RankFailed("range_test: the ranks are out of step (" + where.str() +
+    throw RankFailed("LRFinder: the ranks are out of step (" + where.str() +
                      "); all have to make the same calls, and their optimizers to evaluate the "
                      "loss equally often");
   }

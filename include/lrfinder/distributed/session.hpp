@@ -71,10 +71,11 @@ class Session {
     if (alone()) return;
     const TensorBroadcast trained = collect(state);
     for (std::size_t i = 0; i < trained.tensors().size(); ++i) {
+      const torch::Tensor& tensor = trained.tensors()[i];
       std::ostringstream shape;
-      shape << (trained.tensors()[i].requires_grad() ? "trained " : "")
-            << trained.tensors()[i].dtype() << ' ' << trained.tensors()[i].sizes();
+      shape << tensor.dtype() << ' ' << tensor.sizes();
       fingerprint.add("tensor " + std::to_string(i), shape.str());
+      fingerprint.add("requires_grad of tensor " + std::to_string(i), tensor.requires_grad());
     }
     gradients_.emplace(*state.optimizers.front());
     const double asks = leads() && has_callback_ ? 1 : 0;

@@ -184,7 +184,7 @@ class FileStore : public SnapshotStore {
   static ::off_t offset(std::size_t bytes) { return static_cast<::off_t>(bytes); }
 
   static SnapshotError failure(const std::string& what) {
-    return SnapshotError("range_test: " + what + ": " + std::strerror(errno) +
+    return SnapshotError("LRFinder: " + what + ": " + std::strerror(errno) +
                          "; choose another folder with snapshot_dir(), or Snapshot::host");
   }
 

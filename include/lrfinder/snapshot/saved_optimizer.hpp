@@ -98,7 +98,7 @@ class SavedOptimizer {
       if (!is_libtorchs(optimizer)) save_rest();
     } catch (const c10::Error& error) {
       throw SnapshotError(
-          std::string("range_test: the optimizer cannot be saved, and so could not be given back. "
+          std::string("LRFinder: the optimizer cannot be saved, and so could not be given back. "
                       "An optimizer of your own has to implement LibTorch's serialization: its "
                       "save() and load(), and clone() and serialize() of its options and states. "
                       "LibTorch says: ") +

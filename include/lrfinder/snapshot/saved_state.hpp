@@ -70,7 +70,7 @@ class SavedState {
     tensors_.restore(lost);
     if (lost.description().empty()) return;
     const std::string kept = store_->keep();
-    throw SnapshotError("range_test: " + lost.description() +
+    throw SnapshotError("LRFinder: " + lost.description() +
                         ". That stays as the test left it, all else is as it was" +
                         (kept.empty() ? "" : "; the snapshot file " + kept + " has been kept"));
   }

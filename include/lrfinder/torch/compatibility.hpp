@@ -59,10 +59,10 @@ void drop_pending_batches(torch::data::DataLoaderBase<Dataset, Batch, BatchReque
   if (loader->options().workers > 0) Access::shuttle(*loader).drain();
 }
 
-/// Makes a loader whose walk ended before its last batch ready for the next walk.
+/// Makes a loader whose pass ended before its last batch ready for the next pass.
 ///
-/// A `torch::data` loader with worker threads refuses a new walk while batches of the old one are
-/// under way ("another iterator is not yet exhausted"), and walking on to the end can take an
+/// A `torch::data` loader with worker threads refuses a new pass while batches of the old one are
+/// under way ("another iterator is not yet exhausted"), and reading on to the end can take an
 /// epoch. What is under way is dropped instead, as DataLoaderBase::join() does it.
 template <class Loader>
 void abandon_pass(Loader& loader) {

@@ -77,7 +77,7 @@ class Validation {
   /// Throws EmptyLoader when there is none.
   Validation(AnyLoader& loader, BatchCache& cache, TrainingMode& mode,
              const TrainingSettings& settings, Session& session)
-      : batches_(loader.walk(settings.placement.device)),
+      : batches_(loader.iterate(settings.placement.device)),
         cache_(cache),
         mode_(mode),
         settings_(settings),
@@ -109,10 +109,10 @@ class Validation {
   void read_loader(DeviceMeasurement& measured) {
     std::int64_t seen = 0;
     cache_.begin();
-    batches_->each([&](std::unique_ptr<AnyBatch> batch) {
-      cache_.own(*batch);
+    batches_->for_each([&](std::unique_ptr<AnyBatch> batch) {
+      cache_.detach(*batch);
       add(*batch, measured);
-      cache_.keep(std::move(batch));
+      cache_.store(std::move(batch));
       return ++seen < settings_.max_val_batches;
     });
     cache_.end();

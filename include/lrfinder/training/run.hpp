@@ -38,7 +38,7 @@ class TrainingRun {
               BatchCache& val_cache, TrainingMode& mode, const TrainingSettings& settings,
               Session& session)
       : optimizer_(optimizer),
-        batches_(train_loader.walk(settings.placement.device)),
+        batches_(train_loader.iterate(settings.placement.device)),
         step_(*batches_, optimizer, settings, session) {
     batches_->start();
     if (val_loader) validation_.emplace(*val_loader, val_cache, mode, settings, session);
