@@ -10,7 +10,7 @@
 #include <vector>
 
 #include <lrfinder/detail/files.hpp>
-#include <lrfinder/detail/terminal.hpp>
+#include <lrfinder/detail/system.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/history.hpp>
 #include <lrfinder/plot/compose.hpp>

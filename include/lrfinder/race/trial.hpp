@@ -13,7 +13,7 @@
 
 #include <torch/torch.h>
 
-#include <lrfinder/detail/terminal.hpp>
+#include <lrfinder/detail/system.hpp>
 #include <lrfinder/history/iteration.hpp>
 #include <lrfinder/history/progress.hpp>
 #include <lrfinder/race/options.hpp>

@@ -4,7 +4,7 @@
 #include <iostream>
 #include <memory>
 
-#include <lrfinder/detail/terminal.hpp>
+#include <lrfinder/detail/system.hpp>
 #include <lrfinder/distributed/session.hpp>
 #include <lrfinder/history/iteration.hpp>
 #include <lrfinder/history/progress.hpp>
