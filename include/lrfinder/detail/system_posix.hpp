@@ -151,7 +151,7 @@ inline int wait_for(::pid_t child, std::chrono::milliseconds time_limit) {
   const auto deadline = std::chrono::steady_clock::now() + time_limit;
   int status = 0;
   bool killed = false;
-  for (long pause = 1;; pause = std::min(2 * pause, 16L)) {
+  for (long pause = 1;; pause = std::min(2 * pause, 4L)) {
     const ::pid_t ended = ::waitpid(child, &status, killed ? 0 : WNOHANG);
     if (ended == child) break;
     if (ended < 0 && errno == ECHILD) break;  // ended, but this process ignores SIGCHLD
