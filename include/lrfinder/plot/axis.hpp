@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <string>
 #include <utility>
@@ -64,14 +63,9 @@ inline std::vector<Tick> even_ticks(Range range, int count) {
   const bool scientific = largest >= 1e5 || decimals > 5;
   std::vector<Tick> ticks;
   for (int i = 0; i <= 2 * count; ++i) {
-    char digits[64];
     const double value = (std::ceil(range.low / step) + i) * step + 0.0;
     if (!(value <= range.high)) break;
-    std::string label =
-        scientific ? rounded(value, 4)
-                   : std::string(digits, std::to_chars(digits, digits + sizeof(digits), value,
-                                                       std::chars_format::fixed, decimals)
-                                             .ptr);
+    const std::string label = scientific ? rounded(value, 4) : fixed_text(value, decimals);
     ticks.push_back({value, with_minus_sign(label)});
   }
   return ticks;
