@@ -8,7 +8,7 @@
 ///     double lr = lrfinder::suggest::steepest(history);
 ///     lrfinder::plot(history, "curve.svg");
 
-#include <lrfinder/detail/terminal.hpp>
+#include <lrfinder/detail/system.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/csv.hpp>
 #include <lrfinder/history/history.hpp>

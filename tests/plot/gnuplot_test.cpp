@@ -54,7 +54,7 @@ TEST_CASE("a gnuplot that is killed is reported") {
   write_program(directory / "gnuplot",
                 "if [ $1 = --version ]; then echo gnuplot 6.0; else kill -9 $$; fi");
   const EnvironmentVariable path("PATH", directory.path());
-  CHECK_THROWS_WITH(run_gnuplot(hello), contains("status -9"));
+  CHECK_THROWS_WITH(run_gnuplot(hello), contains("crashed with status -9"));
 }
 
 TEST_CASE("the user's settings of gnuplot do not show in pictures") {

@@ -20,6 +20,7 @@ TEST_CASE("plot options chain, and read what was set") {
                                   .lr_range(1e-3, 1)
                                   .loss_range(0, 3);
   CHECK(options.title() == "digits");
+  CHECK(options.size() == std::pair(1200, 900));
   CHECK(options.width() == 1200);
   CHECK(options.height() == 900);
   CHECK(options.text_size() == std::pair(100, 30));

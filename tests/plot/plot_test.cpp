@@ -134,7 +134,7 @@ TEST_CASE("several curves fit into one picture") {
   CHECK_NOTHROW(plot({{"wd 0", h0}, {"wd 1e-4", h0}}, directory / "lr.png"));
 }
 
-TEST_CASE("a page needs nothing but itself, and shows figures") {
+TEST_CASE("a page needs nothing but itself, and shows values") {
   const TemporaryDirectory directory;
   const std::string path = directory / "lr.html";
   plot(histories::recorded({}), path, PlotOptions().title("</script><b>&\"title\""));
@@ -146,7 +146,7 @@ TEST_CASE("a page needs nothing but itself, and shows figures") {
   }
 }
 
-TEST_CASE("a terminal gets letters") {
+TEST_CASE("a terminal gets text") {
   std::ostringstream out;
   plot(histories::recorded({}), out,
        PlotOptions().text_size(100, 20).mark({0.01, 50, 1, "steepest", ""}));

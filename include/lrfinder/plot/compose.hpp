@@ -10,10 +10,10 @@
 #include <vector>
 
 #include <lrfinder/detail/number_text.hpp>
+#include <lrfinder/detail/text.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/recorder.hpp>
 #include <lrfinder/plot/axis.hpp>
-#include <lrfinder/plot/columns.hpp>
 #include <lrfinder/plot/options.hpp>
 #include <lrfinder/plot/picture.hpp>
 
@@ -26,7 +26,9 @@ class Composer {
       : curves_(curves), options_(options) {}
 
   Picture compose() {
-    check();
+    if (curves_.empty()) throw PlotError("plot: there are no curves; give at least one");
+    check(options_);
+    for (const NamedCurve& curve : curves_) check_curve(curve);
     picture_.title = options_.title();
     picture_.show_lr = options_.show_lr();
     picture_.metric_name = options_.metric();
@@ -44,31 +46,10 @@ class Composer {
   }
 
  private:
-  void check() const {
-    if (curves_.empty()) throw PlotError("plot: there are no curves; give at least one");
-    if (options_.width() < 320 || options_.height() < 240 || options_.width() > 20000 ||
-        options_.height() > 20000) {
-      throw InvalidOption("PlotOptions: size " + std::to_string(options_.width()) + " by " +
-                          std::to_string(options_.height()) +
-                          " is not within 320 by 240 and 20000 by 20000 pixels");
-    }
-    if (options_.text_size() &&
-        (options_.text_size()->first < 40 || options_.text_size()->second < 10)) {
-      throw InvalidOption("PlotOptions: text_size must be at least 40 columns by 10 rows");
-    }
-    for (const auto& range : {options_.lr_range(), options_.loss_range()}) {
-      if (range && !(std::isfinite(range->first) && std::isfinite(range->second) &&
-                     range->first < range->second)) {
-        throw InvalidOption("PlotOptions: a range from " + to_text(range->first) + " to " +
-                            to_text(range->second) + " is none; the first end must be the smaller");
-      }
-    }
-    for (const NamedCurve& curve : curves_) check(curve);
-  }
-
-  void check(const NamedCurve& curve) const {
+  void check_curve(const NamedCurve& curve) const {
     const History& history = curve.history;
-    const std::string name = curve.name.empty() ? "the history" : "the history of " + curve.name;
+    const std::string name =
+        curve.name.empty() ? "the history" : "the history of " + printable(curve.name);
     if (history.size() <= options_.skip_start() + options_.skip_end()) {
       throw PlotError("plot: " + name + " has " + std::to_string(history.size()) +
                       " iterations, and nothing is left to draw; run a range test first, or skip "
@@ -82,9 +63,10 @@ class Composer {
     }
     if (!options_.metric().empty() && metric(history).size() != history.size()) {
       std::string known = history.grad_norm.empty() ? "" : " grad_norm";
-      for (const auto& recorded : history.metrics) known += " " + recorded.first;
-      throw InvalidOption("PlotOptions: " + name + " has no metric " + options_.metric() +
-                          "; it has" + (known.empty() ? " none" : known));
+      for (const auto& recorded : history.metrics) known += " " + printable(recorded.first);
+      throw InvalidOption("PlotOptions: " + name + " has no metric " +
+                          printable(options_.metric()) + "; it has" +
+                          (known.empty() ? " none" : known));
     }
   }
 
@@ -107,17 +89,22 @@ class Composer {
     return part;
   }
 
+  /// The change of the loss per iteration, over a hundredth of the curve to both sides.
+  static Column change_of(const Column& loss) {
+    return index_gradient(loss, std::max<std::size_t>(1, loss.size() / 100));
+  }
+
   void draw(const NamedCurve& curve) {
     const History& history = curve.history;
     const bool smoothed = history.raw_loss != history.loss;
     picture_.curves.push_back({curve.name, kept(history.lr), kept(history.loss),
                                smoothed ? kept(history.raw_loss) : Column(),
-                               kept(change_per_iteration(history.loss)), kept(curve.lower),
-                               kept(curve.upper), kept(metric(history))});
+                               kept(change_of(history.loss)), kept(curve.lower), kept(curve.upper),
+                               kept(metric(history))});
   }
 
-  /// Where a curve leaves for good: by the threshold of its test, or by the usual one where it was
-  /// not recorded by a test.
+  /// The learning rate at which a curve diverged: by the threshold of its test, or by the default
+  /// one where no test recorded it.
   static std::optional<double> divergence(const History& history) {
     const bool tested = history.settings.num_iter > 0;
     Divergence diverged(tested && history.settings.diverge_th > 0 ? history.settings.diverge_th
@@ -195,7 +182,7 @@ class Composer {
   void place_change_axis() {
     ChangeView all{{0, 0}, 0};
     for (const auto& curve : picture_.curves) {
-      const ChangeView view = view_of_change(curve.change, index_of_minimum(curve.loss));
+      const ChangeView view = view_of_change(curve.change, finite_argmin(curve.loss));
       all = {{std::min(all.range.low, view.range.low), std::max(all.range.high, view.range.high)},
              std::max(all.threshold, view.threshold)};
     }

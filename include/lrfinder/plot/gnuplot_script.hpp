@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <lrfinder/detail/number_text.hpp>
+#include <lrfinder/detail/text.hpp>
 #include <lrfinder/plot/compose.hpp>
 #include <lrfinder/plot/graphic_script.hpp>
 #include <lrfinder/plot/layout.hpp>
@@ -15,8 +16,8 @@
 
 namespace lrfinder::detail {
 
-/// The script that draws the losses of a picture with letters, for a terminal.
-inline std::string letter_script(const Picture& picture, int columns, int rows) {
+/// The script that draws the losses of a picture as text, for a terminal.
+inline std::string text_script(const Picture& picture, int columns, int rows) {
   const std::string size = std::to_string(columns) + "," + std::to_string(rows);
   std::string script = "set encoding utf8\nset terminal dumb noenhanced mono size " + size + "\n" +
                        data_blocks(picture);
@@ -49,7 +50,7 @@ enum class PictureFormat {
   svg,  ///< vectors, for the web
   png,  ///< pixels
   pdf,  ///< vectors, for print
-  txt   ///< letters, for a terminal: the upper panel alone
+  txt   ///< text, for a terminal: only the upper panel
 };
 
 namespace detail {
@@ -78,7 +79,7 @@ inline std::string gnuplot_script(const std::vector<NamedCurve>& curves, Picture
   const detail::Picture picture = detail::Composer(curves, options).compose();
   if (format == PictureFormat::txt) {
     const auto [columns, rows] = options.text_size().value_or(std::pair(80, 24));
-    return detail::letter_script(picture, columns, rows);
+    return detail::text_script(picture, columns, rows);
   }
   const detail::Layout layout(picture, options.width(), options.height());
   return detail::gnuplot_script(picture, layout, format);

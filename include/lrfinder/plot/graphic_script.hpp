@@ -6,19 +6,19 @@
 #include <utility>
 
 #include <lrfinder/detail/number_text.hpp>
-#include <lrfinder/plot/label_place.hpp>
+#include <lrfinder/detail/text.hpp>
 #include <lrfinder/plot/layout.hpp>
 #include <lrfinder/plot/picture.hpp>
 #include <lrfinder/plot/script_parts.hpp>
 
 namespace lrfinder::detail {
 
-/// What sets one of gnuplot's terminals apart from another.
+/// What differs between gnuplot's terminals.
 struct GraphicTerminal {
   std::string name_and_size;
-  /// Sizes that give the same letters and points everywhere, on a picture 800 units wide.
-  double letters;
-  double points;
+  /// Scales at which fonts and points have the same size in each, on a picture 800 units wide.
+  double font_scale;
+  double point_scale;
   /// What makes a font bold.
   const char* bold;
 };
@@ -45,18 +45,20 @@ class GraphicScript {
 
   std::string scaled(double size) const { return rounded(size * layout_.unit, 4); }
   std::string width(double size) const { return " lw " + scaled(size); }
-  std::string point_size(double size) const { return " ps " + scaled(size * terminal_.points); }
+  std::string point_size(double size) const {
+    return " ps " + scaled(size * terminal_.point_scale);
+  }
 
-  /// `size`: relative to the letters of the axes.
+  /// `size`: relative to the font of the axes.
   std::string font(double size, const std::string& weight = "") const {
-    return " font 'sans-serif" + weight + "," + scaled(size * terminal_.letters) + "'";
+    return " font 'sans-serif" + weight + "," + scaled(size * terminal_.font_scale) + "'";
   }
 
   /// Text at a place of the whole picture, given in units from its upper left corner.
-  void text(double x, double y, const std::string& words, const std::string& look) {
-    line("set label " + gnuplot_string(words) + " at screen " +
+  void text(double x, double y, const std::string& label, const std::string& style) {
+    line("set label " + gnuplot_string(label) + " at screen " +
          to_text(layout_.fraction_of_width(x)) + "," + to_text(1 - layout_.fraction_of_height(y)) +
-         " " + look);
+         " " + style);
   }
 
   void panel(std::size_t index) {
@@ -82,12 +84,12 @@ class GraphicScript {
     script_ += nothing(picture_.lr, *panel.axis);
   }
 
-  void regions(bool in_words) {
+  void regions(bool with_label) {
     if (picture_.diverged_from && picture_.lr.holds(*picture_.diverged_from)) {
       line("set object rectangle from " + to_text(*picture_.diverged_from) +
            ",graph 0 to graph 1,1 behind fc rgb '#EDEDED' fs solid noborder");
       const double left = picture_.lr.fraction(*picture_.diverged_from);
-      if (in_words) {
+      if (with_label) {
         line("set label 'diverged' at graph " + to_text(std::min((left + 1) / 2, left + 0.025)) +
              ",0.97 right rotate by 90 textcolor rgb '#707070'");
       }
@@ -97,36 +99,36 @@ class GraphicScript {
     for (const Mark& mark : picture_.marks) vertical(mark.lr, " dt 3" + colour_of(mark));
   }
 
-  void vertical(double lr, const std::string& look) {
+  void vertical(double lr, const std::string& style) {
     if (!picture_.lr.holds(lr)) return;
     const std::string x = to_text(lr);
-    line("set arrow from " + x + ",graph 0 to " + x + ",graph 1 nohead back" + width(1.2) + look);
+    line("set arrow from " + x + ",graph 0 to " + x + ",graph 1 nohead back" + width(1.2) + style);
   }
 
   void header() {
     double y = 20;
-    for (const std::string& words : layout_.title) {
-      text(layout_.left, y, words, "left" + font(1.15, terminal_.bold));
+    for (const std::string& title : layout_.title) {
+      text(layout_.left, y, title, "left" + font(1.15, terminal_.bold));
       y += 22;
     }
     line("set key at screen " + to_text(layout_.fraction_of_width(layout_.left)) + "," +
          to_text(1 - layout_.fraction_of_height(layout_.legend_top)) +
          " left top horizontal Left reverse samplen 1.6 maxcols " +
          std::to_string(layout_.legend_columns) + " textcolor rgb '#303030'");
-    if (picture_.single() && picture_.marks.size() == 1) name(picture_.marks.front());
+    if (picture_.single() && picture_.marks.size() == 1) label(picture_.marks.front());
   }
 
-  /// The suggestion in words beside its mark.
-  void name(const Mark& mark) {
+  /// The suggested learning rate beside its mark.
+  void label(const Mark& mark) {
     if (!picture_.lr.holds(mark.lr) || !picture_.loss.holds(mark.loss)) return;
-    const std::string words = "lr " + rounded(mark.lr);
+    const std::string text = "lr " + rounded(mark.lr);
     const Panel& panel = layout_.panels.front();
     const LabelPlace place =
-        place_beside(picture_.lr.fraction(mark.lr), picture_.loss.fraction(mark.loss),
-                     8 * static_cast<double>(words.size()) / (layout_.right - layout_.left),
-                     18 / (panel.bottom - panel.top), picture_);
+        label_place(picture_.lr.fraction(mark.lr), picture_.loss.fraction(mark.loss),
+                    8 * static_cast<double>(text.size()) / (layout_.right - layout_.left),
+                    18 / (panel.bottom - panel.top), picture_);
     line("set style textbox opaque noborder fc rgb '#FFFFFF' margins 0.5,0.5");
-    line("set label " + gnuplot_string(words) + " at graph " + to_text(place.x) + "," +
+    line("set label " + gnuplot_string(text) + " at graph " + to_text(place.x) + "," +
          to_text(place.y) + (place.left_aligned ? " left" : " right") + " front boxed textcolor" +
          colour_of(mark).substr(3));
   }
@@ -151,16 +153,16 @@ class GraphicScript {
     for (std::size_t i = 0; i < picture_.curves.size(); ++i) {
       const DrawnCurve& curve = picture_.curves[i];
       if (picture_.shows_raw_loss()) {
-        const std::string look = " with points pt 7 lc rgb '#9CCBEA'";
-        add(block(i) + " using 1:3" + look + point_size(curve.lr.size() > 300 ? 0.3 : 0.45) +
+        const std::string style = " with points pt 7 lc rgb '#9CCBEA'";
+        add(block(i) + " using 1:3" + style + point_size(curve.lr.size() > 300 ? 0.3 : 0.45) +
             " notitle");
-        add("NaN" + look + point_size(0.6) + " title 'raw loss'");
+        add("NaN" + style + point_size(0.6) + " title 'raw loss'");
       }
       add(block(i) + " using 1:2 with lines" + width(2.2) + colour(i) + dashes(i) + " title " +
           gnuplot_string(legend_of(picture_, i)));
     }
     for (const Mark& mark : picture_.marks) {
-      add(point(mark.lr, mark.loss) + look_of(mark) +
+      add(point(mark.lr, mark.loss) + style_of(mark) +
           (picture_.single() ? " title " + gnuplot_string(legend_of(mark)) : " notitle"));
     }
     for (const Mark& mark : one_mark_per_recipe(picture_)) {
@@ -180,7 +182,7 @@ class GraphicScript {
       add(block(i) + " using 1:(symlog($4)) with lines" + width(1.5) + colour(i) + " notitle");
     }
     for (const Mark& mark : picture_.marks) {
-      add(point(mark.lr, picture_.change_scale(mark.change)) + look_of(mark) + " notitle");
+      add(point(mark.lr, picture_.change_scale(mark.change)) + style_of(mark) + " notitle");
     }
   }
 
@@ -190,12 +192,12 @@ class GraphicScript {
     }
   }
 
-  /// On one curve each recipe has its colour; among several a mark has that of its curve.
+  /// On one curve each recipe has its own colour; on several a mark has the colour of its curve.
   std::string colour_of(const Mark& mark) const {
     return colour(picture_.single() ? mark.recipe_index + 1 : mark.curve);
   }
 
-  std::string look_of(const Mark& mark) const {
+  std::string style_of(const Mark& mark) const {
     return shape(mark.recipe_index) + point_size(1.1) + colour_of(mark);
   }
 

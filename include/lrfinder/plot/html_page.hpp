@@ -7,9 +7,9 @@
 #include <string_view>
 
 #include <lrfinder/detail/number_text.hpp>
+#include <lrfinder/detail/text.hpp>
 #include <lrfinder/plot/layout.hpp>
 #include <lrfinder/plot/picture.hpp>
-#include <lrfinder/plot/text.hpp>
 
 namespace lrfinder::detail {
 
@@ -52,7 +52,7 @@ inline std::string script_numbers(const Column& values) {
   return "[" + numbers + "]";
 }
 
-/// What the script of the page knows of a picture.
+/// What the script of the page is told of a picture.
 inline std::string page_data(const Picture& picture, const Layout& layout) {
   std::string curves;
   for (std::size_t i = 0; i < picture.curves.size(); ++i) {
@@ -73,15 +73,15 @@ inline std::string page_data(const Picture& picture, const Layout& layout) {
          ", log: " + (picture.lr.logarithmic ? "true" : "false") + "};\n";
 }
 
-/// A page that shows a picture, drawn as svg, and the figures of the iteration under the pointer or
-/// chosen with the arrow keys. It needs nothing but itself.
+/// A page that shows a picture, drawn as svg, and the values of the iteration that is under the
+/// pointer or chosen with the arrow keys. It loads nothing from elsewhere.
 inline std::string html_page(const Picture& picture, const Layout& layout, std::string_view svg) {
   static constexpr std::string_view style = R"(
 body { margin: 1rem; font: 14px sans-serif; color: #303030; background: white; }
 svg { display: block; pointer-events: none; }
 #picture { position: relative; width: fit-content; outline: none; }
 #line { position: absolute; width: 1px; background: #606060; pointer-events: none; }
-#figures { position: absolute; padding: .4rem .6rem; background: white; border: 1px solid #a0a0a0;
+#readout { position: absolute; padding: .4rem .6rem; background: white; border: 1px solid #a0a0a0;
   border-radius: 4px; pointer-events: none; white-space: pre; font-variant-numeric: tabular-nums; }
 )";
   static constexpr std::string_view script = R"(
@@ -90,36 +90,36 @@ const place = lr => axis.left + (axis.right - axis.left) *
   (scale(lr) - scale(axis.low)) / (scale(axis.high) - scale(axis.low));
 const picture = document.getElementById("picture");
 const line = document.getElementById("line");
-const figures = document.getElementById("figures");
+const readout = document.getElementById("readout");
 const visible = lr => lr >= axis.low && lr <= axis.high;
 const lrs = [...new Set(curves.flatMap(curve => curve.lr))].filter(visible).sort((a, b) => a - b);
 const distance = (lr, x) => Math.abs(place(lr) - x);
 const nearest = (values, x) => values.reduce((best, lr, i) =>
   visible(lr) && (best < 0 || distance(lr, x) < distance(values[best], x)) ? i : best, -1);
-const words = value => value === null ? "not finite" : String(Number(value.toPrecision(5)));
+const shown_number = value => value === null ? "not finite" : String(Number(value.toPrecision(5)));
 let shown = -1;
 function show(index) {
   shown = Math.max(0, Math.min(lrs.length - 1, index));
   const x = place(lrs[shown]);
-  figures.textContent = curves.map(curve => {
+  readout.textContent = curves.map(curve => {
     const i = nearest(curve.lr, x);
     if (i < 0) return curve.name;
-    const rows = [["lr", words(curve.lr[i])]];
+    const rows = [["lr", shown_number(curve.lr[i])]];
     for (const [name, values] of curve.columns)
-      if (i < values.length) rows.push([name, words(values[i])]);
+      if (i < values.length) rows.push([name, shown_number(values[i])]);
     return (curve.name ? curve.name + "\n" : "") + rows.map(row => row.join("  ")).join("\n");
   }).join("\n\n");
-  line.hidden = figures.hidden = false;
+  line.hidden = readout.hidden = false;
   line.style.left = x + "px";
-  figures.style.top = axis.top + 12 + "px";
+  readout.style.top = axis.top + 12 + "px";
   const in_left_half = x < (axis.left + axis.right) / 2;
-  figures.style.left = (in_left_half ? x + 12 : x - 12 - figures.offsetWidth) + "px";
+  readout.style.left = (in_left_half ? x + 12 : x - 12 - readout.offsetWidth) + "px";
 }
 line.style.top = axis.top + "px";
 line.style.height = axis.bottom - axis.top + "px";
 picture.addEventListener("pointermove", event =>
   show(nearest(lrs, event.clientX - picture.getBoundingClientRect().left)));
-picture.addEventListener("pointerleave", () => { line.hidden = figures.hidden = true; });
+picture.addEventListener("pointerleave", () => { line.hidden = readout.hidden = true; });
 picture.addEventListener("keydown", event => {
   if (event.key === "ArrowLeft") show(shown - 1);
   if (event.key === "ArrowRight") show(shown + 1);
@@ -131,7 +131,7 @@ picture.addEventListener("keydown", event => {
          html_text(title) + "</title>\n<style>" + std::string(style) +
          "</style>\n</head>\n<body>\n" + "<div id=\"picture\" tabindex=\"0\">\n" +
          std::string(svg) +
-         "<div id=\"line\" hidden></div>\n<div id=\"figures\" hidden></div>\n</div>\n<script>\n" +
+         "<div id=\"line\" hidden></div>\n<div id=\"readout\" hidden></div>\n</div>\n<script>\n" +
          page_data(picture, layout) + std::string(script) + "</script>\n</body>\n</html>\n";
 }
 

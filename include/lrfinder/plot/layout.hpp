@@ -1,13 +1,15 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstddef>
 #include <string>
 #include <vector>
 
 #include <lrfinder/detail/number_text.hpp>
+#include <lrfinder/detail/text.hpp>
 #include <lrfinder/plot/picture.hpp>
-#include <lrfinder/plot/text.hpp>
 
 namespace lrfinder::detail {
 
@@ -103,8 +105,8 @@ struct Layout {
     const bool has_metric = !picture.metric_name.empty();
     const double gap = 14;
     const auto room = [&] {
-      const double words = remarks.empty() ? 0 : 6 + 15 * static_cast<double>(remarks.size());
-      return height / unit - above - 54 - words - (has_metric ? 2 : 1) * gap;
+      const double below = remarks.empty() ? 0 : 6 + 15 * static_cast<double>(remarks.size());
+      return height / unit - above - 54 - below - (has_metric ? 2 : 1) * gap;
     };
     while (room() < 200 && !remarks.empty()) remarks.pop_back();
     const double share = std::max(room(), 60.0) / (has_metric ? 3.5 : 2.6);
@@ -120,5 +122,43 @@ struct Layout {
 
   std::size_t legend_rows_ = 1;
 };
+
+/// Where the text beside a mark stands, in fractions of the panel from its lower left corner.
+struct LabelPlace {
+  double x, y;
+  bool left_aligned;
+};
+
+/// The corner around a mark at which a text of this width and height covers the fewest losses.
+inline LabelPlace label_place(double x, double y, double width, double height,
+                              const Picture& picture) {
+  constexpr double gap = 0.02;
+  const std::array<LabelPlace, 4> corners = {{{x + gap, y + 1.5 * gap + height / 2, true},
+                                              {x - gap, y - 1.5 * gap - height / 2, false},
+                                              {x - gap, y + 1.5 * gap + height / 2, false},
+                                              {x + gap, y - 1.5 * gap - height / 2, true}}};
+  const auto covered = [&](const LabelPlace& place) {
+    const double left = place.left_aligned ? place.x : place.x - width;
+    const bool inside =
+        left >= 0 && left + width <= 1 && place.y - height / 2 >= 0 && place.y + height / 2 <= 1;
+    std::size_t points = inside ? 0 : 1000000;
+    for (const DrawnCurve& curve : picture.curves) {
+      for (const Column* losses : {&curve.loss, &curve.raw_loss}) {
+        for (std::size_t i = 0; i < losses->size(); ++i) {
+          const double point = picture.lr.fraction(curve.lr[i]) - left;
+          const double above = picture.loss.fraction((*losses)[i]) - place.y;
+          points +=
+              point >= -gap && point <= width + gap && std::fabs(above) <= height / 2 + gap / 2;
+        }
+      }
+    }
+    return points;
+  };
+  LabelPlace best = corners.front();
+  for (const LabelPlace& place : corners) {
+    if (covered(place) < covered(best)) best = place;
+  }
+  return best;
+}
 
 }  // namespace lrfinder::detail

@@ -1,11 +1,14 @@
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <lrfinder/detail/number_text.hpp>
+#include <lrfinder/error.hpp>
 #include <lrfinder/history/history.hpp>
 #include <lrfinder/suggest/steepest.hpp>
 #include <lrfinder/suggest/suggestion.hpp>
@@ -27,7 +30,7 @@ struct NamedCurve {
 inline std::vector<Recipe> default_recipes() { return {suggest::steepest}; }
 
 /// How a picture looks. Setters chain: `PlotOptions().title("digits").size(1200, 900)`. Each has a
-/// function of the same name that reads the value.
+/// getter of the same name; what mark() adds is read by recipes().
 class PlotOptions {
  public:
   /// Heading of the picture, of one or more lines; it is shown as it is, without any markup.
@@ -39,20 +42,22 @@ class PlotOptions {
   /// The heading.
   const std::string& title() const noexcept { return title_; }
 
-  /// Width and height in pixels, at least 320 by 240; in a pdf a pixel is 1/100 inch. Letters and
+  /// Width and height in pixels, at least 320 by 240; in a pdf a pixel is 1/100 inch. Fonts and
   /// lines grow with the width, so that a larger picture is a sharper one. Default: 800 by 600.
   PlotOptions& size(int width, int height) {
     width_ = width;
     height_ = height;
     return *this;
   }
+  /// Width and height in pixels.
+  std::pair<int, int> size() const noexcept { return {width_, height_}; }
   /// Width in pixels.
   int width() const noexcept { return width_; }
   /// Height in pixels.
   int height() const noexcept { return height_; }
 
-  /// Columns and rows of a picture drawn with letters, at least 40 by 10. Default: as wide as the
-  /// terminal, or 80 where there is none.
+  /// Columns and rows of a text plot, at least 40 by 10. Default: the size of the terminal, or 80
+  /// columns where there is none.
   PlotOptions& text_size(int columns, int rows) {
     text_size_ = {columns, rows};
     return *this;
@@ -60,9 +65,8 @@ class PlotOptions {
   /// Columns and rows, where they were set.
   const std::optional<std::pair<int, int>>& text_size() const noexcept { return text_size_; }
 
-  /// The recipes whose suggestions are marked; an empty list marks none. A recipe without an answer
-  /// on a curve leaves no mark, and its reason stands below the picture. Default:
-  /// default_recipes().
+  /// The recipes whose suggestions are marked; an empty list marks none. Where a recipe has no
+  /// answer on a curve, the reason stands below the picture. Default: default_recipes().
   PlotOptions& recipes(std::vector<Recipe> list) {
     recipes_ = std::move(list);
     return *this;
@@ -70,8 +74,8 @@ class PlotOptions {
   /// The recipes whose suggestions are marked.
   std::vector<Recipe> recipes() const { return recipes_ ? *recipes_ : default_recipes(); }
 
-  /// Marks a suggestion that was already read off the curve. The first call takes the place of the
-  /// default recipes, each further one adds a mark.
+  /// Marks a suggestion that was already read off the curve. The first call replaces the default
+  /// recipes, each further one adds a mark.
   PlotOptions& mark(const Suggestion& suggestion) {
     if (!recipes_) recipes_.emplace();
     recipes_->emplace_back([suggestion](const History&) { return suggestion; });
@@ -86,8 +90,8 @@ class PlotOptions {
   /// Number of iterations left out at the start.
   std::size_t skip_start() const noexcept { return skip_start_; }
 
-  /// Number of iterations left out at the end. Default: 0; what an explosion of the loss would hide
-  /// is shown without it.
+  /// Number of iterations left out at the end. Default: 0; a loss that
+  /// diverges does not hide the descent without it either.
   PlotOptions& skip_end(std::size_t iterations) {
     skip_end_ = iterations;
     return *this;
@@ -138,7 +142,7 @@ class PlotOptions {
   const std::optional<std::pair<double, double>>& lr_range() const noexcept { return lr_range_; }
 
   /// Ends of the axis of losses. Default: from the plateau at the start down to the smallest loss,
-  /// and somewhat above, so that an explosion does not flatten the descent.
+  /// and somewhat above, so that a loss that diverges does not flatten the descent.
   PlotOptions& loss_range(double low, double high) {
     loss_range_ = {low, high};
     return *this;
@@ -164,4 +168,30 @@ class PlotOptions {
   std::optional<std::pair<double, double>> loss_range_;
 };
 
+namespace detail {
+
+/// Throws InvalidOption for options that make no sense, whatever the curves are.
+inline void check(const PlotOptions& options) {
+  constexpr int largest = 20000;
+  const auto [width, height] = options.size();
+  if (width < 320 || height < 240 || width > largest || height > largest) {
+    throw InvalidOption("PlotOptions: size " + std::to_string(width) + " by " +
+                        std::to_string(height) +
+                        " is not within 320 by 240 and 20000 by 20000 pixels");
+  }
+  if (options.text_size() &&
+      (options.text_size()->first < 40 || options.text_size()->second < 10)) {
+    throw InvalidOption("PlotOptions: text_size must be at least 40 columns by 10 rows");
+  }
+  for (const auto& range : {options.lr_range(), options.loss_range()}) {
+    if (range && !(std::isfinite(range->first) && std::isfinite(range->second) &&
+                   range->first < range->second)) {
+      throw InvalidOption("PlotOptions: a range from " + to_text(range->first) + " to " +
+                          to_text(range->second) +
+                          " is none; both ends must be finite, and the first the smaller one");
+    }
+  }
+}
+
+}  // namespace detail
 }  // namespace lrfinder

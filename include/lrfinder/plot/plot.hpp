@@ -10,7 +10,7 @@
 #include <vector>
 
 #include <lrfinder/detail/files.hpp>
-#include <lrfinder/detail/terminal.hpp>
+#include <lrfinder/detail/system.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/history.hpp>
 #include <lrfinder/plot/compose.hpp>
@@ -24,7 +24,7 @@ namespace lrfinder {
 
 namespace detail {
 
-/// The ending of a file's name in small letters, without the dot.
+/// The ending of a file's name in lower case, without the dot.
 inline std::string ending_of(const std::string& path) {
   const std::size_t dot = path.find_last_of("./");
   if (dot == std::string::npos || path[dot] == '/') return "";
@@ -45,8 +45,8 @@ inline std::string picture_file(const std::vector<NamedCurve>& curves, const std
   if (ending == "png") return drawn_as(PictureFormat::png);
   if (ending == "pdf") return drawn_as(PictureFormat::pdf);
   if (ending == "txt") {
-    const std::string letters = drawn_as(PictureFormat::txt);
-    return letters.substr(letters.front() == '\f' ? 1 : 0);
+    const std::string text = drawn_as(PictureFormat::txt);
+    return text.substr(text.front() == '\f' ? 1 : 0);
   }
   if (ending == "gp") {
     return "# Draw with: gnuplot FILE > picture.svg\n" +
@@ -58,7 +58,7 @@ inline std::string picture_file(const std::vector<NamedCurve>& curves, const std
     return html_page(picture, layout,
                      run_gnuplot(gnuplot_script(picture, layout, PictureFormat::svg)));
   }
-  throw PlotError("plot: the file ends in \"" + ending +
+  throw PlotError("plot: the file ends in \"" + printable(ending) +
                   "\"; it must end in .svg, .png, .pdf, .html, .txt or .gp");
 }
 
@@ -66,20 +66,20 @@ inline void write_picture(const std::string& path, std::string_view contents) {
   try {
     replace_file(path, contents);
   } catch (const std::system_error& fault) {
-    throw PlotError("plot: cannot write " + path + ": " + fault.code().message());
+    throw PlotError("plot: cannot write " + printable(path) + ": " + fault.code().message());
   }
 }
 
 }  // namespace detail
 
-/// Draws several curves into one picture: the smoothed losses above, their changes from iteration
-/// to iteration below, and the suggestion on each.
+/// Draws several curves into one picture: the smoothed losses above, their change per iteration
+/// below, and the suggestion on each.
 ///
 ///     plot({{"wd 0", h0}, {"wd 1e-4", h1}}, "weight_decay.svg");
 ///
-/// `path`: its ending says what is drawn: .svg, .png, .pdf, .html (shows the figures under the
-/// pointer; needs no network), .txt, or .gp (see write_gnuplot). The file is complete or what it
-/// was before. Drawn by gnuplot 5.4 or newer, which has to be on PATH.
+/// `path`: its ending selects the format: .svg, .png, .pdf, .html (shows the values under the
+/// pointer; needs no network), .txt, or .gp (see write_gnuplot). Where the picture cannot be drawn
+/// or written, the file stays as it was. Needs gnuplot 5.4 or newer on PATH.
 ///
 /// Throws PlotError where the picture cannot be drawn or written, InvalidOption for options that
 /// make no sense, InvalidHistory where the columns of a history differ in length.
@@ -89,14 +89,13 @@ inline void plot(const std::vector<NamedCurve>& curves, const std::string& path,
 }
 
 /// Draws one curve: above the raw losses as points, the smoothed loss as a line, the suggestion,
-/// and where the loss diverged; below the change in loss from iteration to iteration, on a
-/// symmetric logarithmic axis. The rest is as for several curves.
+/// and where the loss diverged; below the change of the loss per iteration, on a symmetric
+/// logarithmic axis. The rest is as for several curves.
 inline void plot(const History& history, const std::string& path, const PlotOptions& options = {}) {
   plot(std::vector<NamedCurve>{{"", history}}, path, options);
 }
 
-/// Draws several curves with letters, as wide as the terminal; PlotOptions::text_size has another
-/// size.
+/// Writes a text plot of several curves, as large as the terminal or PlotOptions::text_size.
 inline void plot(const std::vector<NamedCurve>& curves, std::ostream& out,
                  const PlotOptions& options = {}) {
   PlotOptions sized = options;
@@ -107,19 +106,19 @@ inline void plot(const std::vector<NamedCurve>& curves, std::ostream& out,
   out << detail::picture_file(curves, "txt", sized);
 }
 
-/// Draws one curve with letters, as wide as the terminal.
+/// Writes a text plot of one curve, as large as the terminal or PlotOptions::text_size.
 inline void plot(const History& history, std::ostream& out, const PlotOptions& options = {}) {
   plot(std::vector<NamedCurve>{{"", history}}, out, options);
 }
 
-/// Leaves the script that draws several curves, data included, for another machine or for changes
-/// by hand: `gnuplot FILE > picture.svg`. gnuplot need not be installed here.
+/// Writes the gnuplot script that draws several curves, data included, to be edited or run on
+/// another machine: `gnuplot FILE > picture.svg`. gnuplot need not be installed here.
 inline void write_gnuplot(const std::vector<NamedCurve>& curves, const std::string& path,
                           const PlotOptions& options = {}) {
   detail::write_picture(path, detail::picture_file(curves, "gp", options));
 }
 
-/// Leaves the script that draws one curve, data included.
+/// Writes the gnuplot script that draws one curve, data included.
 inline void write_gnuplot(const History& history, const std::string& path,
                           const PlotOptions& options = {}) {
   write_gnuplot(std::vector<NamedCurve>{{"", history}}, path, options);

@@ -4,15 +4,33 @@
 #include <cmath>
 #include <cstddef>
 #include <string>
+#include <string_view>
 
 #include <lrfinder/detail/number_text.hpp>
+#include <lrfinder/detail/text.hpp>
 #include <lrfinder/plot/axis.hpp>
 #include <lrfinder/plot/picture.hpp>
-#include <lrfinder/plot/text.hpp>
 
 // Pieces of gnuplot scripts. Nothing a user names gets into a script except as a gnuplot_string,
 // and none of it is markup: every terminal is set to `noenhanced`.
 namespace lrfinder::detail {
+
+/// A string of gnuplot's that stands for exactly this text. Within single quotes gnuplot knows no
+/// escapes, no commands in backquotes and no macros. What cannot stand there is joined to the rest
+/// as a constant; a doubled quote will not do, as gnuplot 5.4 misreads one at the beginning.
+inline std::string gnuplot_string(std::string_view text) {
+  std::string quoted = "'";
+  for (const auto& character : characters(text)) {
+    if (character == "'") {
+      quoted += R"('."\047".')";
+    } else if (character == "\n") {
+      quoted += R"('."\n".')";
+    } else {
+      quoted += character;
+    }
+  }
+  return quoted + "'";
+}
 
 /// Okabe and Ito's colours, which can be told apart with any colour vision.
 inline std::string colour(std::size_t i) {

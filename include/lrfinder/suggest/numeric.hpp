@@ -12,13 +12,19 @@ namespace lrfinder {
 /// the ends.
 ///
 /// \f$g_i = (y_{i+1} - y_{i-1})/2,\; g_0 = y_1 - y_0,\; g_{n-1} = y_{n-1} - y_{n-2}\f$, as
-/// `numpy.gradient` of one argument. The result has the size of the input, which is at least 2.
-inline std::vector<double> index_gradient(const std::vector<double>& values) {
-  const std::size_t last = values.size() - 1;
+/// `numpy.gradient` of one argument. The result has the size of the input; a single value has the
+/// change 0.
+///
+/// `reach`: how many values to either side the difference is taken over, at least 1; fewer near the
+/// ends.
+inline std::vector<double> index_gradient(const std::vector<double>& values,
+                                          std::size_t reach = 1) {
   std::vector<double> gradient(values.size());
-  gradient.front() = values[1] - values[0];
-  for (std::size_t i = 1; i < last; ++i) gradient[i] = (values[i + 1] - values[i - 1]) / 2;
-  gradient.back() = values[last] - values[last - 1];
+  for (std::size_t i = 0; i < values.size() && values.size() > 1; ++i) {
+    const std::size_t before = i - std::min(i, reach);
+    const std::size_t after = std::min(i + reach, values.size() - 1);
+    gradient[i] = (values[after] - values[before]) / static_cast<double>(after - before);
+  }
   return gradient;
 }
 

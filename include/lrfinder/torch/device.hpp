@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <dlfcn.h>
 #include <fstream>
 #include <optional>
 #include <string>
@@ -11,6 +10,7 @@
 #include <c10/core/DeviceGuard.h>
 #include <torch/torch.h>
 
+#include <lrfinder/detail/system.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/torch/module.hpp>
 
@@ -91,7 +91,7 @@ inline std::optional<std::int64_t> free_on_host() {
 inline std::optional<std::int64_t> free_on_cuda(torch::Device device) {
   using MemGetInfo = int(std::size_t*, std::size_t*);
   for (const char* name : {"cudaMemGetInfo", "hipMemGetInfo"}) {
-    if (auto* const get_info = reinterpret_cast<MemGetInfo*>(::dlsym(RTLD_DEFAULT, name))) {
+    if (auto* const get_info = reinterpret_cast<MemGetInfo*>(find_symbol(name))) {
       const c10::DeviceGuard guard(device);
       std::size_t free = 0;
       std::size_t total = 0;

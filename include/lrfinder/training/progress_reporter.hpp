@@ -5,7 +5,7 @@
 #include <memory>
 #include <utility>
 
-#include <lrfinder/detail/terminal.hpp>
+#include <lrfinder/detail/system.hpp>
 #include <lrfinder/distributed/session.hpp>
 #include <lrfinder/history/iteration.hpp>
 #include <lrfinder/history/progress.hpp>

@@ -5,9 +5,10 @@
 #include <vector>
 
 #include <lrfinder/plot/gnuplot.hpp>
-#include <lrfinder/plot/text.hpp>
+#include <lrfinder/plot/script_parts.hpp>
 
-using namespace lrfinder::detail;
+using lrfinder::detail::characters;
+using lrfinder::detail::gnuplot_string;
 
 namespace {
 
@@ -45,19 +46,4 @@ TEST_CASE("gnuplot reads a string as the text it was made of") {
     }
     REQUIRE(printed(texts) == expected(texts));
   }
-}
-
-TEST_CASE("text is made of characters, whatever its bytes are") {
-  CHECK(characters("aü\xff\xc3") == std::vector<std::string>{"a", "ü", "\uFFFD", "\uFFFD"});
-  CHECK(characters("\xed\xa0\x80") == std::vector<std::string>(3, "\uFFFD"));
-  CHECK(characters("\t\x7f\u0085\n") == std::vector<std::string>{" ", " ", " ", "\n"});
-}
-
-TEST_CASE("long text is wrapped at blanks, and cut with an ellipsis") {
-  CHECK(wrapped("one two three", 8, 3) == std::vector<std::string>{"one two", "three"});
-  CHECK(wrapped("abcdefgh", 3, 3) == std::vector<std::string>{"abc", "def", "gh"});
-  CHECK(wrapped("abcdefgh", 3, 2) == std::vector<std::string>{"abc", "de…"});
-  CHECK(wrapped("", 3, 2) == std::vector<std::string>{""});
-  CHECK(wrapped("a\nb", 3, 2) == std::vector<std::string>{"a", "b"});
-  CHECK(shortened("ü a\nlong one", 5) == "ü a…");
 }

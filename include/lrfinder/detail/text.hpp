@@ -1,11 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
 
-// Text of a user's that goes into a picture.
+// Text of users, by its characters, for pictures and messages.
 namespace lrfinder::detail {
 
 /// Number of bytes of the UTF-8 character that a text begins with; 0 where it begins with none.
@@ -28,23 +29,49 @@ inline std::size_t character_size(std::string_view text) {
   return overlong || surrogate || too_large || no_character ? 0 : size;
 }
 
+/// Whether a character of a text is a control character; a line break is one.
+inline bool is_control(std::string_view character) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(character[i]); };
+  return byte(0) < 0x20 || byte(0) == 0x7F ||
+         (character.size() == 2 && byte(0) == 0xC2 && byte(1) < 0xA0);
+}
+
 /// The characters of a text. Bytes that are no UTF-8 become replacement characters, and control
 /// characters blanks; only line breaks stay.
 inline std::vector<std::string> characters(std::string_view text) {
   std::vector<std::string> result;
   while (!text.empty()) {
     const std::size_t size = character_size(text);
-    const auto lead = static_cast<unsigned char>(text.front());
-    const bool control = lead < 0x20 || lead == 0x7F ||
-                         (size == 2 && lead == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0);
+    const std::string_view character = text.substr(0, std::max<std::size_t>(1, size));
     if (size == 0) {
       result.emplace_back("\uFFFD");
-    } else if (control && lead != '\n') {
+    } else if (is_control(character) && character != "\n") {
       result.emplace_back(" ");
     } else {
-      result.emplace_back(text.substr(0, size));
+      result.emplace_back(character);
     }
-    text.remove_prefix(size == 0 ? 1 : size);
+    text.remove_prefix(character.size());
+  }
+  return result;
+}
+
+/// A text as an error message shows it: control characters and bytes that are no UTF-8 as `\xHH`,
+/// so that they neither end the message nor act on a terminal.
+inline std::string printable(std::string_view text) {
+  static constexpr char hex[] = "0123456789abcdef";
+  std::string result;
+  while (!text.empty()) {
+    const std::size_t size = character_size(text);
+    const std::string_view character = text.substr(0, std::max<std::size_t>(1, size));
+    text.remove_prefix(character.size());
+    if (size > 0 && !is_control(character)) {
+      result += character;
+      continue;
+    }
+    for (const char letter : character) {
+      const auto byte = static_cast<unsigned char>(letter);
+      result += {'\\', 'x', hex[byte >> 4], hex[byte & 15]};
+    }
   }
   return result;
 }
@@ -101,23 +128,6 @@ inline std::size_t length(std::string_view text) {
   std::size_t count = 0;
   for (const char letter : text) count += (static_cast<unsigned char>(letter) & 0xC0) != 0x80;
   return count;
-}
-
-/// A string of gnuplot's that stands for exactly this text. Within single quotes gnuplot knows no
-/// escapes, no commands in backquotes and no macros. What cannot stand there is joined to the rest
-/// as a constant; a doubled quote will not do, as gnuplot 5.4 misreads one at the beginning.
-inline std::string gnuplot_string(std::string_view text) {
-  std::string quoted = "'";
-  for (const auto& character : characters(text)) {
-    if (character == "'") {
-      quoted += R"('."\047".')";
-    } else if (character == "\n") {
-      quoted += R"('."\n".')";
-    } else {
-      quoted += character;
-    }
-  }
-  return quoted + "'";
 }
 
 }  // namespace lrfinder::detail
