@@ -3,6 +3,7 @@
 #include <cmath>
 #include <histories.hpp>
 #include <hostile.hpp>
+#include <limits>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -223,7 +224,12 @@ TEST_CASE("options and curves that cannot be drawn are refused with what to do")
   const History history = histories::recorded({});
   CHECK_THROWS_WITH(script(History()), contains("run a range test first"));
   CHECK_THROWS_AS(script(history, PlotOptions().skip_start(history.size())), lrfinder::PlotError);
+  const std::size_t most = std::numeric_limits<std::size_t>::max();
+  CHECK_THROWS_AS(script(history, PlotOptions().skip_start(most).skip_end(5)), lrfinder::PlotError);
+  CHECK_THROWS_AS(script(history, PlotOptions().skip_start(5).skip_end(most)), lrfinder::PlotError);
   CHECK_THROWS_AS(gnuplot_script({}, PictureFormat::svg), lrfinder::PlotError);
+  const double no_rate = GENERATE(std::nan(""), std::numeric_limits<double>::infinity(), -1.0);
+  CHECK_THROWS_WITH(script(history, PlotOptions().show_lr(no_rate)), contains("show_lr"));
   CHECK_THROWS_WITH(script(history, PlotOptions().size(100, 100)), contains("size 100 by 100"));
   CHECK_THROWS_WITH(script(history, PlotOptions().lr_range(1, 0.1)), contains("from 1 to 0.1"));
   CHECK_THROWS_WITH(script(history, PlotOptions().lr_range(0, 1)), contains("above 0"));

@@ -116,10 +116,21 @@ TEST_CASE("any curve can be drawn") {
       History({0, 0.1, 0.2}, {3, 2, 1}), History({0, 0}, {1, 1}), History({1, 2}, {infinity, 1}),
       History({1, 2, 3}, {1, 1e300, -1e300}), History({1, 2, 3}, {0, 0, 0}),
       History({3, 2, 1}, {1, 2, 3}), History({5e-324, 1e308}, {5e-324, 1e308}),
-      History({1, 2}, {-1.7e308, 1.7e308}), History({1, 1.0000001}, {1e15, 1e15 + 1}));
+      History({1, 2, 3, 4}, {-1, -2, -3, 5}), History({1, 2}, {-1.7e308, 1.7e308}),
+      History({1, 1.0000001}, {1e15, 1e15 + 1}));
   const bool logarithmic = GENERATE(false, true);
+  const std::string ending = GENERATE("svg", "txt");
   const TemporaryDirectory directory;
-  CHECK_NOTHROW(plot(history, directory / "lr.svg", PlotOptions().log_loss(logarithmic)));
+  CHECK_NOTHROW(plot(history, directory / ("lr." + ending), PlotOptions().log_loss(logarithmic)));
+}
+
+TEST_CASE("a mark that has no place on the axes is in the legend") {
+  const auto [loss, logarithmic] =
+      GENERATE(table<double, bool>({{std::nan(""), false}, {-1, true}}));
+  std::ostringstream out;
+  plot(History({0.1, 0.2, 0.3}, {2, 1, loss}), out,
+       PlotOptions().log_loss(logarithmic).mark({0.3, 2, loss, "mine", ""}));
+  CHECK_THAT(out.str(), contains("mine: 0.3"));
 }
 
 TEST_CASE("several curves fit into one picture") {

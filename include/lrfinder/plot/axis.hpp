@@ -28,6 +28,9 @@ struct Axis {
 
   bool holds(double value) const { return value >= range.low && value <= range.high; }
 
+  /// Whether a value has a place on the axis, within its ends or beyond.
+  bool defines(double value) const { return std::isfinite(value) && (!logarithmic || value > 0); }
+
   /// Where a value lies between the ends of the axis, from 0 to 1.
   double fraction(double value) const {
     return logarithmic ? (std::log(value) - std::log(range.low)) /

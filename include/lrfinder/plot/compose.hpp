@@ -50,7 +50,8 @@ class Composer {
     const History& history = curve.history;
     const std::string name =
         curve.name.empty() ? "the history" : "the history of " + printable(curve.name);
-    if (history.size() <= options_.skip_start() + options_.skip_end()) {
+    const std::size_t left = history.size() - std::min(options_.skip_start(), history.size());
+    if (left <= options_.skip_end()) {
       throw PlotError("plot: " + name + " has " + std::to_string(history.size()) +
                       " iterations, and nothing is left to draw; run a range test first, or skip "
                       "less");

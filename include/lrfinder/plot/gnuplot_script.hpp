@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,16 +29,30 @@ inline std::string text_script(const Picture& picture, int columns, int rows) {
   }
   script += "set key below horizontal\nset tics scale 0.5\nset xlabel 'learning rate'\n" +
             axis_commands("x", picture.lr, true) + axis_commands("y", picture.loss, true) + "plot ";
+  const auto add = [&](const std::string& data, bool defined, char character,
+                       const std::string& title) {
+    // gnuplot 5.4 crashes on characters as points where there is only one and it is undefined.
+    script += (defined ? data : "NaN") + " with points pt '" + character + "' title " +
+              gnuplot_string(title) + ", ";
+  };
+  const auto defined = [&](double lr, double loss) {
+    return picture.lr.defines(lr) && picture.loss.defines(loss);
+  };
+  const auto any_defined = [&](const Column& lr, const Column& loss) {
+    return std::inner_product(lr.begin(), lr.end(), loss.begin(), false, std::logical_or<>(),
+                              defined);
+  };
   for (std::size_t i = 0; i < picture.curves.size(); ++i) {
+    const DrawnCurve& curve = picture.curves[i];
     if (picture.shows_raw_loss()) {
-      script += block(i) + " using 1:3 with points pt '.' title 'raw loss', ";
+      add(block(i) + " using 1:3", any_defined(curve.lr, curve.raw_loss), '.', "raw loss");
     }
-    script += block(i) + " using 1:2 with points pt '" + "*o#x+%="[i % 7] + "' title " +
-              gnuplot_string(legend_of(picture, i)) + ", ";
+    add(block(i) + " using 1:2", any_defined(curve.lr, curve.loss), "*o#x+%="[i % 7],
+        legend_of(picture, i));
   }
   for (const Mark& mark : picture.marks) {
-    script += point(mark.lr, mark.loss) + " pt '@' title " +
-              gnuplot_string(picture.single() ? legend_of(mark) : "") + ", ";
+    add(point(mark.lr, mark.loss), defined(mark.lr, mark.loss), '@',
+        picture.single() ? legend_of(mark) : "");
   }
   return script + nothing(picture.lr, picture.loss);
 }

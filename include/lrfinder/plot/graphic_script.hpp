@@ -198,7 +198,7 @@ class GraphicScript {
   }
 
   std::string style_of(const Mark& mark) const {
-    return shape(mark.recipe_index) + point_size(1.1) + colour_of(mark);
+    return " with points" + shape(mark.recipe_index) + point_size(1.1) + colour_of(mark);
   }
 
   const Picture& picture_;

@@ -99,7 +99,8 @@ class PlotOptions {
   /// Number of iterations left out at the end.
   std::size_t skip_end() const noexcept { return skip_end_; }
 
-  /// Draws a vertical line at this learning rate, for example the one in use. Default: none.
+  /// Draws a vertical line at this learning rate, for example the one in use; finite and not
+  /// negative. A text plot has no such line. Default: none.
   PlotOptions& show_lr(double lr) {
     show_lr_ = lr;
     return *this;
@@ -182,6 +183,11 @@ inline void check(const PlotOptions& options) {
   if (options.text_size() &&
       (options.text_size()->first < 40 || options.text_size()->second < 10)) {
     throw InvalidOption("PlotOptions: text_size must be at least 40 columns by 10 rows");
+  }
+  const double shown = options.show_lr().value_or(0);
+  if (!std::isfinite(shown) || shown < 0) {
+    throw InvalidOption("PlotOptions: show_lr (" + to_text(shown) +
+                        ") must be finite and not negative");
   }
   for (const auto& range : {options.lr_range(), options.loss_range()}) {
     if (range && !(std::isfinite(range->first) && std::isfinite(range->second) &&

@@ -95,7 +95,7 @@ inline std::string axis_commands(const std::string& name, const Axis& axis, bool
 /// Something to plot that is a single point.
 inline std::string point(double x, double y) {
   const auto number = [](double value) { return std::isfinite(value) ? to_text(value) : "NaN"; };
-  return "'+' using (" + number(x) + "):(" + number(y) + ") every ::::0 with points";
+  return "'+' using (" + number(x) + "):(" + number(y) + ") every ::::0";
 }
 
 /// Something to plot that is defined and cannot be seen. Without it a curve of which nothing can be
