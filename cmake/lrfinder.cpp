@@ -5,4 +5,4 @@
 #define LRFINDER_COMPILED
 #endif
 #include <lrfinder/lrfinder.hpp>
-#include <lrfinder/training/finder_inl.hpp>
+#include <lrfinder/finder/finder_inl.hpp>

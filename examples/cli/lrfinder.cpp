@@ -1,8 +1,10 @@
-// The command `lrfinder`: reads, draws and compares saved range tests. Built without LibTorch.
+// The command `lrfinder`: reads, draws and compares saved range tests, and draws training plans.
+// Built without LibTorch.
 //
 //     lrfinder show run.csv
 //     lrfinder plot run.csv -o lr.svg
 //     lrfinder compare a.csv b.csv -o cmp.svg
+//     lrfinder plan --one-cycle --steps 10000 --peak 0.1
 
 #include <cstdio>
 #include <iostream>
@@ -12,6 +14,8 @@
 #include <CLI/CLI.hpp>
 
 #include <lrfinder/curve.hpp>
+
+#include "plan_command.hpp"
 
 namespace {
 
@@ -94,6 +98,8 @@ int main(int argc, char** argv) {
     add_look(*command, request.look);
   }
 
+  const PlanCommand plan_command(app);
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& fault) {
@@ -104,7 +110,11 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    show_command->parsed() ? show(request) : draw(request);
+    if (plan_command.parsed()) {
+      plan_command.run();
+    } else {
+      show_command->parsed() ? show(request) : draw(request);
+    }
   } catch (const lrfinder::InvalidOption& fault) {
     std::cerr << "lrfinder: " << fault.what() << '\n';
     return 2;

@@ -18,10 +18,12 @@
 #include <lrfinder/history/save.hpp>
 #include <lrfinder/history/schedule.hpp>
 #include <lrfinder/history/smoothing.hpp>
+#include <lrfinder/plan/training_plan.hpp>
 #include <lrfinder/plot/gnuplot.hpp>
 #include <lrfinder/plot/gnuplot_script.hpp>
 #include <lrfinder/plot/options.hpp>
 #include <lrfinder/plot/plot.hpp>
+#include <lrfinder/plot/plot_plan.hpp>
 #include <lrfinder/suggest/bounds.hpp>
 #include <lrfinder/suggest/descent.hpp>
 #include <lrfinder/suggest/numeric.hpp>

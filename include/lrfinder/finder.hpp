@@ -18,7 +18,7 @@
 #include <lrfinder/suggest/race_result.hpp>
 #include <lrfinder/suggest/suggestion.hpp>
 #include <lrfinder/torch/module.hpp>
-#include <lrfinder/training/finder.hpp>
+#include <lrfinder/finder/finder.hpp>
 
 namespace lrfinder {
 

@@ -21,7 +21,8 @@
 #include <lrfinder/curve.hpp>
 #include <lrfinder/finder.hpp>
 #include <lrfinder/options.hpp>
+#include <lrfinder/plan_lr.hpp>
 #include <lrfinder/race/options.hpp>
 #ifndef LRFINDER_COMPILED
-#include <lrfinder/training/finder_inl.hpp>
+#include <lrfinder/finder/finder_inl.hpp>
 #endif

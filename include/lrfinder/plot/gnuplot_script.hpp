@@ -71,16 +71,21 @@ enum class PictureFormat {
 
 namespace detail {
 
+/// The terminal that draws a picture of so many pixels.
+inline GraphicTerminal graphic_terminal(PictureFormat format, int width, int height) {
+  const std::string pixels = std::to_string(width) + "," + std::to_string(height);
+  const std::string inches = to_text(width / 100.0) + "," + to_text(height / 100.0);
+  if (format == PictureFormat::png) return {"pngcairo size " + pixels, 10, 1, ":Bold"};
+  if (format == PictureFormat::pdf) {
+    return {"pdfcairo fontscale 1 size " + inches, 7.7, 1, ":Bold"};
+  }
+  return {"svg fixed size " + pixels, 13, 0.65, ""};
+}
+
 inline std::string gnuplot_script(const Picture& picture, const Layout& layout,
                                   PictureFormat format) {
-  const std::string pixels = std::to_string(layout.width) + "," + std::to_string(layout.height);
-  const std::string inches = to_text(layout.width / 100.0) + "," + to_text(layout.height / 100.0);
-  GraphicTerminal terminal{"svg fixed size " + pixels, 13, 0.65, ""};
-  if (format == PictureFormat::png) terminal = {"pngcairo size " + pixels, 10, 1, ":Bold"};
-  if (format == PictureFormat::pdf) {
-    terminal = {"pdfcairo fontscale 1 size " + inches, 7.7, 1, ":Bold"};
-  }
-  return GraphicScript(picture, layout, std::move(terminal)).write();
+  return GraphicScript(picture, layout, graphic_terminal(format, layout.width, layout.height))
+      .write();
 }
 
 }  // namespace detail

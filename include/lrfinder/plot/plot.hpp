@@ -35,31 +35,43 @@ inline std::string ending_of(const std::string& path) {
   return ending;
 }
 
-/// The contents of a picture's file, by the ending of its name.
-inline std::string picture_file(const std::vector<NamedCurve>& curves, const std::string& ending,
-                                const PlotOptions& options) {
-  const auto drawn_as = [&](PictureFormat format) {
-    return run_gnuplot(gnuplot_script(curves, format, options));
-  };
-  if (ending == "svg") return drawn_as(PictureFormat::svg);
-  if (ending == "png") return drawn_as(PictureFormat::png);
-  if (ending == "pdf") return drawn_as(PictureFormat::pdf);
+/// The contents of a picture's file, by the ending of its name. `script(format)` draws it; `page()`
+/// makes the html page.
+template <class Script, class Page>
+std::string picture_file(const std::string& ending, Script&& script, Page&& page) {
+  if (ending == "svg") return run_gnuplot(script(PictureFormat::svg));
+  if (ending == "png") return run_gnuplot(script(PictureFormat::png));
+  if (ending == "pdf") return run_gnuplot(script(PictureFormat::pdf));
+  if (ending == "html") return page();
+  if (ending == "gp") {
+    return "# Draw with: gnuplot FILE > picture.svg\n" + script(PictureFormat::svg);
+  }
   if (ending == "txt") {
-    const std::string text = drawn_as(PictureFormat::txt);
+    const std::string text = run_gnuplot(script(PictureFormat::txt));
     return text.substr(text.front() == '\f' ? 1 : 0);
   }
-  if (ending == "gp") {
-    return "# Draw with: gnuplot FILE > picture.svg\n" +
-           gnuplot_script(curves, PictureFormat::svg, options);
-  }
-  if (ending == "html") {
+  throw PlotError("plot: the file ends in \"" + printable(ending) +
+                  "\"; it must end in .svg, .png, .pdf, .html, .txt or .gp");
+}
+
+inline std::string picture_file(const std::vector<NamedCurve>& curves, const std::string& ending,
+                                const PlotOptions& options) {
+  const auto script = [&](PictureFormat format) { return gnuplot_script(curves, format, options); };
+  const auto page = [&] {
     const Picture picture = Composer(curves, options).compose();
     const Layout layout(picture, options.width(), options.height());
     return html_page(picture, layout,
                      run_gnuplot(gnuplot_script(picture, layout, PictureFormat::svg)));
-  }
-  throw PlotError("plot: the file ends in \"" + printable(ending) +
-                  "\"; it must end in .svg, .png, .pdf, .html, .txt or .gp");
+  };
+  return picture_file(ending, script, page);
+}
+
+/// The options with the size of the terminal, unless they have one.
+inline PlotOptions sized_for_terminal(PlotOptions options) {
+  if (options.text_size()) return options;
+  const TerminalSize terminal = terminal_size(stdout);
+  return options.text_size(std::clamp(terminal.columns, 40, 160),
+                           std::clamp(terminal.rows - 2, 10, 40));
 }
 
 inline void write_picture(const std::string& path, std::string_view contents) {
@@ -98,12 +110,7 @@ inline void plot(const History& history, const std::string& path, const PlotOpti
 /// Writes a text plot of several curves, as large as the terminal or PlotOptions::text_size.
 inline void plot(const std::vector<NamedCurve>& curves, std::ostream& out,
                  const PlotOptions& options = {}) {
-  PlotOptions sized = options;
-  if (!options.text_size()) {
-    const TerminalSize terminal = terminal_size(stdout);
-    sized.text_size(std::clamp(terminal.columns, 40, 160), std::clamp(terminal.rows - 2, 10, 40));
-  }
-  out << detail::picture_file(curves, "txt", sized);
+  out << detail::picture_file(curves, "txt", detail::sized_for_terminal(options));
 }
 
 /// Writes a text plot of one curve, as large as the terminal or PlotOptions::text_size.

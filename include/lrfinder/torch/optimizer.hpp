@@ -29,6 +29,26 @@ inline double gradient_age(const torch::optim::OptimizerOptions& options) {
   return beta > 0 && beta < 1 ? beta / (1 - beta) : 0;
 }
 
+/// Sets what PyTorch's schedulers call the momentum of a parameter group: that of SGD and RMSprop,
+/// the first beta of Adam and AdamW. Returns false for an optimizer that has none.
+inline bool set_momentum(torch::optim::OptimizerOptions& options, double momentum) {
+  using namespace torch::optim;
+  const auto set_beta = [&](auto& adam) {
+    adam.betas({momentum, std::get<1>(adam.betas())});
+    return true;
+  };
+  if (auto* adam = dynamic_cast<AdamOptions*>(&options)) return set_beta(*adam);
+  if (auto* adamw = dynamic_cast<AdamWOptions*>(&options)) return set_beta(*adamw);
+  if (auto* sgd = dynamic_cast<SGDOptions*>(&options)) {
+    sgd->momentum(momentum);
+  } else if (auto* rmsprop = dynamic_cast<RMSpropOptions*>(&options)) {
+    rmsprop->momentum(momentum);
+  } else {
+    return false;
+  }
+  return true;
+}
+
 /// Sets the learning rate of every parameter group.
 inline void set_rates(torch::optim::Optimizer& optimizer, const std::vector<double>& rates) {
   for (std::size_t group = 0; group < rates.size(); ++group) {

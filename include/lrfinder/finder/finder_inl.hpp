@@ -31,7 +31,7 @@
 #include <lrfinder/suggest/suggestion.hpp>
 #include <lrfinder/torch/module.hpp>
 #include <lrfinder/torch/optimizer.hpp>
-#include <lrfinder/training/finder.hpp>
+#include <lrfinder/finder/finder.hpp>
 #include <lrfinder/training/progress_reporter.hpp>
 #include <lrfinder/training/range_test.hpp>
 #include <lrfinder/training/resolve.hpp>

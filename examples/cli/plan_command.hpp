@@ -1,0 +1,80 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <iostream>
+#include <map>
+#include <optional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include <lrfinder/curve.hpp>
+
+/// The subcommand `lrfinder plan`: draws the learning rate of a training plan over its steps.
+class PlanCommand {
+ public:
+  explicit PlanCommand(CLI::App& app)
+      : command_(*app.add_subcommand("plan", "Draw the learning rate of a training plan")) {
+    static const std::map<std::string, lrfinder::Decay> decays{
+        {"none", lrfinder::Decay::none},
+        {"linear", lrfinder::Decay::linear},
+        {"cosine", lrfinder::Decay::cosine},
+        {"inverse_sqrt", lrfinder::Decay::inverse_sqrt},
+        {"step", lrfinder::Decay::step}};
+    command_.add_option("--steps", steps_, "Number of optimizer updates")->required();
+    auto* const one_cycle =
+        command_.add_flag("--one-cycle", one_cycle_, "One cycle, as OneCycleLR");
+    auto* const base = command_.add_option(
+        "--cyclical", base_, "Cycles between this share of the peak and the peak, as CyclicLR");
+    one_cycle->excludes(base);
+    command_.add_option("--decay", decay_, "none, linear, cosine, inverse_sqrt or step")
+        ->transform(CLI::CheckedTransformer(decays));
+    command_.add_option("--warmup", warmup_, "Steps, or a share of all steps below 1");
+    command_.add_option("--final-fraction", final_fraction_, "Rate at the end, share of the peak");
+    command_.add_option("--step-size", step_size_, "Steps of half a cycle, or between two falls");
+    command_.add_option("--gamma", gamma_, "Factor of a fall (default: 0.1)");
+    command_.add_option("--peak", peak_, "The highest learning rate");
+    command_.add_option("--title", title_, "Heading of the picture");
+    command_.add_option(
+        "-o,--output", output_,
+        "File to write: .svg, .png, .pdf, .html, .txt or .gp (default: the terminal)");
+  }
+
+  bool parsed() const { return command_.parsed(); }
+
+  /// Throws InvalidOption for a plan that makes no sense, PlotError where it cannot be drawn.
+  void run() const {
+    const auto options = lrfinder::PlotOptions().title(title_);
+    if (output_.empty()) {
+      plot(plan(), std::cout, options, peak_);
+    } else {
+      plot(plan(), output_, options, peak_);
+    }
+  }
+
+ private:
+  lrfinder::TrainingPlan plan() const {
+    auto plan =
+        one_cycle_ ? lrfinder::TrainingPlan::one_cycle(steps_)
+        : base_    ? lrfinder::TrainingPlan::cyclical(
+                         steps_, *base_, step_size_.value_or(std::max<std::int64_t>(1, steps_ / 8)))
+                : lrfinder::TrainingPlan().steps(steps_);
+    if (decay_) plan.decay(*decay_);
+    if (final_fraction_) plan.final_fraction(*final_fraction_);
+    if (step_size_) plan.step_size(*step_size_);
+    if (gamma_) plan.gamma(*gamma_);
+    if (warmup_) {
+      *warmup_ < 1 ? plan.warmup(*warmup_) : plan.warmup(static_cast<std::int64_t>(*warmup_));
+    }
+    return plan;
+  }
+
+  CLI::App& command_;
+  std::int64_t steps_ = 0;
+  bool one_cycle_ = false;
+  std::optional<double> base_, warmup_, final_fraction_, gamma_, peak_;
+  std::optional<std::int64_t> step_size_;
+  std::optional<lrfinder::Decay> decay_;
+  std::string title_, output_;
+};
