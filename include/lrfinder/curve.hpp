@@ -21,7 +21,6 @@
 #include <lrfinder/plot/gnuplot_script.hpp>
 #include <lrfinder/plot/options.hpp>
 #include <lrfinder/plot/plot.hpp>
-#include <lrfinder/suggest/bounds.hpp>
 #include <lrfinder/suggest/descent.hpp>
 #include <lrfinder/suggest/numeric.hpp>
 #include <lrfinder/suggest/race_result.hpp>
