@@ -18,10 +18,22 @@ if(LRFINDER_TRAINING)
   target_precompile_headers(lrfinder_torch_precompiled PRIVATE <torch/torch.h>)
 endif()
 
-# An executable that uses the whole library.
+# What lrfinder::compiled compiles in each program is compiled once for all programs here.
+if(LRFINDER_TRAINING)
+  add_library(lrfinder_once STATIC ${PROJECT_SOURCE_DIR}/cmake/lrfinder.cpp)
+  target_link_libraries(lrfinder_once PUBLIC lrfinder_lrfinder PRIVATE lrfinder_warnings)
+  target_compile_definitions(lrfinder_once PUBLIC LRFINDER_COMPILED)
+  target_precompile_headers(lrfinder_once REUSE_FROM lrfinder_torch_precompiled)
+endif()
+
+# An executable that uses the whole library. HEADER_ONLY: compiles all of it.
 function(lrfinder_add_training_executable name)
-  add_executable(${name} ${ARGN})
+  cmake_parse_arguments(PARSE_ARGV 1 ARG "HEADER_ONLY" "" "")
+  add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
   target_link_libraries(${name} PRIVATE lrfinder_lrfinder lrfinder_warnings)
+  if(NOT ARG_HEADER_ONLY)
+    target_link_libraries(${name} PRIVATE lrfinder_once)
+  endif()
   target_precompile_headers(${name} REUSE_FROM lrfinder_torch_precompiled)
 endfunction()
 

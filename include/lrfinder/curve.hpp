@@ -15,7 +15,6 @@
 #include <lrfinder/history/iteration.hpp>
 #include <lrfinder/history/progress.hpp>
 #include <lrfinder/history/recorder.hpp>
-#include <lrfinder/history/save.hpp>
 #include <lrfinder/history/schedule.hpp>
 #include <lrfinder/history/smoothing.hpp>
 #include <lrfinder/plan/training_plan.hpp>
@@ -24,7 +23,6 @@
 #include <lrfinder/plot/options.hpp>
 #include <lrfinder/plot/plot.hpp>
 #include <lrfinder/plot/plot_plan.hpp>
-#include <lrfinder/suggest/bounds.hpp>
 #include <lrfinder/suggest/descent.hpp>
 #include <lrfinder/suggest/numeric.hpp>
 #include <lrfinder/suggest/race_result.hpp>
