@@ -101,9 +101,9 @@ build() {
   local targets=$1 build_dir=$root/build configuration=()
   shift
   if [ ! -e "$build_dir/CMakeCache.txt" ]; then
-    # -O1, unless CXXFLAGS knows better: compiling takes longer than running, and what runs long is
+    # -O0, unless CXXFLAGS knows better: compiling takes longer than running, and what runs long is
     # inside LibTorch.
-    local optimise=-O1
+    local optimise=-O0
     [[ ${CXXFLAGS:-} != *-O* ]] || optimise=
     configuration=(-G Ninja -DCMAKE_BUILD_TYPE=Release "-DCMAKE_CXX_FLAGS_RELEASE=$optimise")
   fi

@@ -9,7 +9,7 @@ namespace {
 
 const std::string data_folder = std::string(LRFINDER_TEST_DATA) + "/range_test/";
 
-std::vector<std::vector<double>> read_csv(const std::string& path) {
+std::vector<std::vector<double>> read_numbers(const std::string& path) {
   std::ifstream file(path);
   if (!file) throw std::runtime_error("cannot read " + path);
   std::vector<std::vector<double>> rows;
@@ -22,7 +22,7 @@ std::vector<std::vector<double>> read_csv(const std::string& path) {
 }
 
 torch::Tensor read_tensor(const std::string& path) {
-  const auto rows = read_csv(path);
+  const auto rows = read_numbers(path);
   auto tensor =
       torch::empty({static_cast<int64_t>(rows.size()), static_cast<int64_t>(rows.front().size())},
                    torch::kDouble);
@@ -128,7 +128,7 @@ TEST_CASE("range_test records what pytorch-lr-finder records") {
   }
 
   // The history file begins with its rows; both columns to the agreement that SOURCE.md promises.
-  const auto expected = read_csv(folder + "history.csv");
+  const auto expected = read_numbers(folder + "history.csv");
   const lrfinder::History& history = finder.history();
   REQUIRE(history.size() == expected.size());
   REQUIRE(history.size() == std::stoul(options.at("recorded")));

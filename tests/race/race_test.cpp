@@ -63,7 +63,7 @@ std::vector<TensorBatch> validation_batches() {
   return batches;
 }
 
-const auto short_test = RangeTestOptions().start_lr(1e-5).end_lr(10).num_iter(30);
+const auto thirty_iterations = RangeTestOptions().start_lr(1e-5).end_lr(10).num_iter(30);
 
 }  // namespace
 
@@ -75,7 +75,8 @@ TEST_CASE("a race gives everything back") {
   auto loader = shuffling_loader();
   const Everything before(*tuned.model, *tuned.optimizer);
   LRFinder finder(tuned.model, *tuned.optimizer, cross_entropy);
-  finder.range_test(*loader, RangeTestOptions(short_test).snapshot(snapshot).restore(restored));
+  finder.range_test(*loader,
+                    RangeTestOptions(thirty_iterations).snapshot(snapshot).restore(restored));
   const auto result = validates ? finder.race(*loader, validation_batches()) : finder.race(*loader);
   CHECK(result.table.size() >= 3);
   CHECK(before.differences(Everything(*tuned.model, *tuned.optimizer)) == "");
@@ -92,7 +93,7 @@ TEST_CASE("a fault at any moment of a race leaves no trace") {
                     if (++calls == throw_at) throw Fault();
                     return cross_entropy(output, target);
                   });
-  finder.range_test(*loader, short_test);
+  finder.range_test(*loader, thirty_iterations);
   const Everything before(*tuned.model, *tuned.optimizer);
   for (throw_at = 1; throw_at < 140; throw_at += 3) {
     calls = 0;
@@ -182,7 +183,7 @@ TEST_CASE("every heat starts from the same state, random numbers and batches") {
     return loss;
   });
   auto loader = shuffling_loader();
-  finder.range_test(*loader, short_test);
+  finder.range_test(*loader, thirty_iterations);
   first_losses.clear();
   const auto result = finder.race(*loader);
   const double expected = first_losses.begin()->second.front();
@@ -210,7 +211,7 @@ TEST_CASE("a race trains as the range test did") {
     least_ratio = std::min(least_ratio, ratio);
     return cross_entropy(output, target);
   });
-  finder.range_test(class_batches(4, 10, 4, 3), RangeTestOptions(short_test)
+  finder.range_test(class_batches(4, 10, 4, 3), RangeTestOptions(thirty_iterations)
                                                     .start_lr({1e-5, 3e-5})
                                                     .end_lr(10.0)
                                                     .clip_grad_norm(0.1)

@@ -6,6 +6,7 @@
 #include <training.hpp>
 
 #include <lrfinder/lrfinder.hpp>
+#include <lrfinder/snapshot/file_store.hpp>
 
 using lrfinder::LRFinder;
 using lrfinder::RangeTestOptions;
