@@ -15,7 +15,6 @@
 #include <lrfinder/history/iteration.hpp>
 #include <lrfinder/history/progress.hpp>
 #include <lrfinder/history/recorder.hpp>
-#include <lrfinder/history/save.hpp>
 #include <lrfinder/history/schedule.hpp>
 #include <lrfinder/history/smoothing.hpp>
 #include <lrfinder/plan/training_plan.hpp>

@@ -1,8 +1,15 @@
 #include <catch2.hpp>
+#include <csignal>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <histories.hpp>
+#include <iterator>
 #include <limits>
 #include <string>
+#include <sys/resource.h>
+#include <temporary_directory.hpp>
 #include <utility>
 #include <vector>
 
@@ -31,6 +38,29 @@ std::string message_of(const std::string& csv) {
   }
   return "nothing thrown";
 }
+
+std::size_t entries(const std::filesystem::path& directory) {
+  return static_cast<std::size_t>(
+      std::distance(std::filesystem::directory_iterator(directory), {}));
+}
+
+/// Lets this process write no file longer than `bytes`, as a full disk would.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) : old_action_(std::signal(SIGXFSZ, SIG_IGN)) {
+    ::getrlimit(RLIMIT_FSIZE, &old_limit_);
+    const ::rlimit limit{bytes, old_limit_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() {
+    ::setrlimit(RLIMIT_FSIZE, &old_limit_);
+    std::signal(SIGXFSZ, old_action_);
+  }
+
+ private:
+  ::rlimit old_limit_{};
+  void (*old_action_)(int);
+};
 
 }  // namespace
 
@@ -82,6 +112,19 @@ TEST_CASE("settings, stop reason and wall time survive CSV") {
   CHECK(read.settings.validation);
 }
 
+// Time quadratic in the columns would not end before the time limit of the tests in CTest.
+TEST_CASE("two hundred thousand columns of one table are read") {
+  constexpr std::size_t count = 200000;
+  History history({0.1}, {2.5});
+  SECTION("metrics") {
+    for (std::size_t i = 0; i < count; ++i) history.metrics["m" + std::to_string(i)] = {1.5};
+  }
+  SECTION("parameter groups") { history.group_lr.assign(count, {0.1}); }
+  const History read = from_csv(to_csv(history));
+  CHECK(read.metrics == history.metrics);
+  CHECK(read.group_lr == history.group_lr);
+}
+
 TEST_CASE("an empty history survives CSV") { CHECK(from_csv(to_csv(History())).empty()); }
 
 TEST_CASE("a metric may have any name") {
@@ -123,6 +166,26 @@ TEST_CASE("columns of different lengths are not written") {
                     "iteration");
 }
 
+TEST_CASE("a byte-order mark before the table is ignored") {
+  const std::string csv = GENERATE("lr,loss\n0.1,2.5\n", "# iterations: 1\nlr,loss\n0.1,2.5\n");
+  const History read = from_csv("\xEF\xBB\xBF" + csv);
+  CHECK(read.lr == std::vector<double>{0.1});
+  CHECK(read.loss == std::vector<double>{2.5});
+}
+
+TEST_CASE("messages about CSV escape control characters and bytes that are no UTF-8") {
+  using namespace std::string_literals;
+  CHECK(message_of("lr,loss,\x1b[31m\0red\xff\n"s) ==
+        "run.csv:1: column \"\\x1b[31m\\x00red\\xff\" is not known; the columns are iteration, lr, "
+        "loss, raw_loss, group_lr_0, group_lr_1 and so on, grad_norm, and metric_NAME for anything "
+        "else");
+  CHECK_THROWS_WITH(from_csv("", "a\x1b[2J\0b"s),
+                    contains("a\\x1b[2J\\x00b:0: there is no header"));
+  History history({1, 2}, {2, 1});
+  history.metrics["\xc2\x9b\xff"] = {1};
+  CHECK_THROWS_WITH(to_csv(history), contains("column metric_\\xc2\\x9b\\xff has 1 values"));
+}
+
 TEST_CASE("a table from elsewhere needs the columns lr and loss only") {
   const std::string csv =
       GENERATE("loss,lr\n2.5,0.1\n1.5,0.2\n", "loss,lr\r\n2.5,0.1\r\n1.5,0.2",
@@ -141,6 +204,7 @@ TEST_CASE("a malformed table is refused with its name, the line and the reason")
       {"loss,iteration\n", "run.csv:1: there is no column lr"},
       {"lr,loss,lr\n", "run.csv:1: column \"lr\" appears twice"},
       {"lr,loss,metric_a,metric_%61\n", "run.csv:1: metric \"a\" appears twice"},
+      {"lr,loss,group_lr_00\n", "column \"group_lr_00\" is not known"},
       {"lr,loss,metric_%0A,metric_%0A\n", "run.csv:1: column \"metric_%0A\" appears twice"},
       {"lr,loss,epoch\n", "run.csv:1: column \"epoch\" is not known; the columns are"},
       {"lr,loss,metric_%4\n", "column \"metric_%4\" is not known"},
@@ -169,7 +233,7 @@ TEST_CASE("a malformed table is refused with its name, the line and the reason")
       {"# start_lr: 1 x\nlr,loss\n", "start_lr is \"1 x\"; it must be learning rates"},
       {"# schedule: cosine\nlr,loss\n", "it must be exponential or linear"},
       {"# validation: yes\nlr,loss\n", "it must be true or false"},
-      {"# stop_reason: \x01\nlr,loss\n", "stop_reason is \"?\"; it must be completed, diverged"},
+      {"# stop_reason: \x01\nlr,loss\n", "stop_reason is \"\\x01\"; it must be completed"},
       {"# schedule: linear\n# schedule: linear\nlr,loss\n",
        "run.csv:2: setting schedule appears twice"},
   }));
@@ -185,4 +249,90 @@ TEST_CASE("a history cut off anywhere is refused") {
     CAPTURE(length);
     CHECK_THROWS_AS(from_csv(csv.substr(0, length)), InvalidHistory);
   }
+}
+
+TEST_CASE("a saved history is loaded as it was") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / GENERATE("run.csv", "a \"b\" 'c' $(d) \\ ü\n.csv");
+  const History history = histories::recorded({});
+  history.save(path);
+  const History read = History::load(path);
+  CHECK(read.lr == history.lr);
+  CHECK(read.loss == history.loss);
+  CHECK(read.raw_loss == history.raw_loss);
+  CHECK(read.stop_reason == history.stop_reason);
+  CHECK(entries(directory.path()) == 1);
+}
+
+TEST_CASE("a file that is missing, or no file, cannot be loaded") {
+  const TemporaryDirectory directory;
+  CHECK_THROWS_WITH(History::load(directory / "none.csv"), contains("none.csv: No such file"));
+  CHECK_THROWS_AS(History::load(directory.path()), lrfinder::InvalidHistory);
+}
+
+TEST_CASE("a malformed file is refused with its path") {
+  const TemporaryDirectory directory;
+  std::ofstream(directory / "bad.csv") << "lr,loss\n1,x\n";
+  CHECK_THROWS_WITH(History::load(directory / "bad.csv"), contains("bad.csv:2: value 2"));
+}
+
+TEST_CASE("messages about files escape control characters in the path") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "\x1b[2J/run.csv";
+  CHECK_THROWS_WITH(History::load(path), contains("\\x1b[2J/run.csv: No such file"));
+  CHECK_THROWS_WITH(History({1, 2}, {2, 1}).save(path), contains("\\x1b[2J/run.csv: No such file"));
+}
+
+TEST_CASE("saving where nothing can be written says why") {
+  const TemporaryDirectory directory;
+  const History history = histories::recorded({});
+  CHECK_THROWS_WITH(history.save(directory / "none/run.csv"),
+                    contains("No such file or directory"));
+  CHECK_THROWS_WITH(history.save(directory.path()), contains("Is a directory"));
+  CHECK_THROWS_WITH(history.save("/dev/full"), contains("No space left on device"));
+}
+
+TEST_CASE("a history that could not be loaded again is not saved") {
+  const TemporaryDirectory directory;
+  History history({1, 2}, {2, 1});
+  history.lr[1] = -1;
+  CHECK_THROWS_WITH(history.save(directory / "run.csv"), contains("lr is -1"));
+  CHECK(entries(directory.path()) == 0);
+}
+
+TEST_CASE("a disk that fills up leaves the file that was there before, and nothing else") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "run.csv";
+  History({1, 2}, {2, 1}).save(path);
+  {
+    const FileSizeLimit limit(1000);
+    CHECK_THROWS_WITH(histories::recorded({}).save(path), contains("File too large"));
+  }
+  CHECK(History::load(path).size() == 2);
+  CHECK(entries(directory.path()) == 1);
+}
+
+TEST_CASE("saving through a link keeps the link") {
+  const TemporaryDirectory directory;
+  std::ofstream(directory / "real.csv") << "old";
+  std::filesystem::create_symlink("real.csv", directory / "link.csv");
+  History({1, 2}, {2, 1}).save(directory / "link.csv");
+  CHECK(std::filesystem::is_symlink(directory / "link.csv"));
+  CHECK(History::load(directory / "real.csv").size() == 2);
+}
+
+TEST_CASE("saving keeps the permissions of the file it replaces") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "run.csv";
+  std::ofstream(path) << "old";
+  std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+  histories::recorded({}).save(path);
+  CHECK(std::filesystem::status(path).permissions() == std::filesystem::perms::owner_all);
+}
+
+TEST_CASE("a name as long as names can be is no obstacle") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / (std::string(251, 'x') + ".csv");
+  History({1, 2}, {2, 1}).save(path);
+  CHECK(History::load(path).size() == 2);
 }

@@ -23,9 +23,10 @@ TEST_CASE("columns that do not make up a history are refused with what is wrong"
   const double lr = GENERATE(-1.0, std::numeric_limits<double>::infinity());
   CHECK_THROWS_AS(History({lr}, {1}), InvalidHistory);
   CHECK_THROWS_WITH(History({lr}, {1}), contains("must be finite and not negative"));
+  CHECK_THROWS_WITH(History({-1e-9}, {1}), contains("learning rate 0 is -1e-09;"));
 }
 
-TEST_CASE("a stop reason reads as plain words") {
+TEST_CASE("a stop reason has a name in plain words") {
   CHECK(std::string(to_string(StopReason::completed)) == "completed");
   CHECK(std::string(to_string(StopReason::diverged)) == "diverged");
   CHECK(std::string(to_string(StopReason::non_finite_loss)) == "non-finite loss");

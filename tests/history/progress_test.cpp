@@ -11,13 +11,13 @@ using lrfinder::Progress;
 namespace {
 
 Iteration iteration(std::int64_t index, std::int64_t num_iter) {
-  Iteration figures;
-  figures.index = index;
-  figures.num_iter = num_iter;
-  figures.lr = 1.2345e-5;
-  figures.loss = 0.43211;
-  figures.best_loss = 0.42;
-  return figures;
+  Iteration iteration;
+  iteration.index = index;
+  iteration.num_iter = num_iter;
+  iteration.lr = 1.2345e-5;
+  iteration.loss = 0.43211;
+  iteration.best_loss = 0.42;
+  return iteration;
 }
 
 std::int64_t count(char letter, const std::ostringstream& out) {
@@ -27,7 +27,7 @@ std::int64_t count(char letter, const std::ostringstream& out) {
 
 }  // namespace
 
-TEST_CASE("progress is one line on a terminal, drawn anew") {
+TEST_CASE("progress is one line on a terminal, updated in place") {
   std::ostringstream out;
   double now = 0;
   Progress progress(out, true, [&now] { return now; });
@@ -88,4 +88,10 @@ TEST_CASE("long tests show hours") {
   now = 3725;
   progress(iteration(0, 2));
   CHECK_THAT(out.str(), contains("1:02:05 left"));
+  now = 359999;
+  progress(iteration(0, 2));
+  CHECK_THAT(out.str(), contains("99:59:59 left"));
+  now = 360000;
+  progress(iteration(0, 2));
+  CHECK_THAT(out.str(), contains("over 99 h left"));
 }

@@ -1,11 +1,34 @@
 #include <catch2.hpp>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
+#include <new>
+#include <utility>
 #include <vector>
 
 #include <lrfinder/history/recorder.hpp>
 
 using namespace lrfinder;
+
+namespace {
+
+/// Which of the next allocations fails: 1 is the next one, 0 none.
+std::size_t failing_allocation = 0;
+
+}  // namespace
+
+// A program that replaces one form replaces all that the standard library uses.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  if (failing_allocation > 0 && --failing_allocation == 0) return nullptr;
+  return std::malloc(size == 0 ? 1 : size);
+}
+void* operator new(std::size_t size) {
+  if (void* const memory = operator new(size, std::nothrow)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
 
 namespace {
 
@@ -21,8 +44,31 @@ RangeTestSettings settings() {
 
 }  // namespace
 
-TEST_CASE("the recorder smooths, keeps the raw loss and notices divergence") {
-  // The figures of pytorch-lr-finder for these losses.
+TEST_CASE("a positive loss has diverged beyond diverge_th times the best") {
+  Divergence diverged(5);
+  CHECK_FALSE(diverged(2));
+  CHECK_FALSE(diverged(1));
+  CHECK_FALSE(diverged(5));
+  CHECK(diverged(5.001));
+  CHECK(diverged.best() == 1);
+}
+
+TEST_CASE("a negative loss diverges upwards by as much as a positive one") {
+  Divergence diverged(5);
+  CHECK_FALSE(diverged(-1));
+  CHECK_FALSE(diverged(-1));
+  CHECK_FALSE(diverged(2.9));
+  CHECK(diverged(3.1));
+}
+
+TEST_CASE("an infinite threshold never diverges") {
+  Divergence diverged(std::numeric_limits<double>::infinity());
+  CHECK_FALSE(diverged(1e-300));
+  CHECK_FALSE(diverged(1e300));
+}
+
+TEST_CASE("the recorder smooths, keeps the raw loss and detects divergence") {
+  // The values of pytorch-lr-finder for these losses.
   const std::vector<double> raw{1, .5, .4, 4, 100};
   const std::vector<double> smoothed{1, .975, .94625, 1.0989375, 6.043990625};
   Recorder recorder(settings());
@@ -38,6 +84,47 @@ TEST_CASE("the recorder smooths, keeps the raw loss and notices divergence") {
   CHECK(history.size() == raw.size());
   CHECK(history.stop_reason == StopReason::diverged);
   CHECK(history.wall_seconds >= 0);
+}
+
+TEST_CASE("a recorder takes no memory for iterations that have not happened") {
+  auto endless = settings();
+  endless.num_iter = std::numeric_limits<std::int64_t>::max();
+  Recorder recorder(endless);
+  CHECK(recorder.record({1e-3}, {1, {}, {}}));
+  CHECK(recorder.current().num_iter == endless.num_iter);
+  CHECK(recorder.finish(StopReason::stopped_by_caller).lr.capacity() < 1000);
+}
+
+TEST_CASE("columns stay equally long whichever allocation of a recording fails") {
+  auto two_groups = settings();
+  two_groups.start_lr = {1e-3, 1e-4};
+  const std::vector<double> group_lr{1e-2, 1e-3};
+  bool failed = true;
+  for (std::size_t nth = 1; failed; ++nth) {
+    Recorder recorder(two_groups);
+    const std::size_t rows = 4;  // fill the vectors, so that the next row allocates in all of them
+    for (std::size_t i = 0; i < rows; ++i)
+      recorder.record(group_lr, {1, 0.5, {{"accuracy", 0.25}}});
+    Measurement measured{1, 0.5, {{"accuracy", 0.25}}};
+    failing_allocation = nth;
+    try {
+      recorder.record(group_lr, std::move(measured));
+      failed = false;
+    } catch (const std::bad_alloc&) {
+    }
+    failing_allocation = 0;
+    CAPTURE(nth);
+    const History history = recorder.finish(StopReason::failed);
+    const std::size_t size = failed ? rows : rows + 1;
+    CHECK(history.lr.size() == size);
+    CHECK(history.loss.size() == size);
+    CHECK(history.raw_loss.size() == size);
+    CHECK(history.group_lr[0].size() == size);
+    CHECK(history.group_lr[1].size() == size);
+    CHECK(history.grad_norm.size() == size);
+    CHECK(history.metrics.at("accuracy").size() == size);
+    CHECK((failed || nth > 6));  // one allocation for each column
+  }
 }
 
 TEST_CASE("a loss that is not finite is not recorded") {

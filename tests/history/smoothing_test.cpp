@@ -98,13 +98,15 @@ TEST_CASE("kernel smoothing of a column agrees with the smoothed curve at every 
 TEST_CASE(
     "kernel smoothing takes rates in any order and leaves out what has no place on the axis") {
   const double no_number = std::numeric_limits<double>::quiet_NaN();
+  const double infinity = std::numeric_limits<double>::infinity();
   const std::vector<double> smoothed =
-      kernel_smoothing({1, 0, 1e-2, 1e-1, 1e-1}, {3, 9, 1, 2, no_number}, 0.01);
+      kernel_smoothing({1, 0, 1e-2, 1e-1, 1e-1, infinity}, {3, 9, 1, 2, no_number, 9}, 0.01);
   CHECK(smoothed[0] == 3);
   CHECK(std::isnan(smoothed[1]));
   CHECK(smoothed[2] == 1);
   CHECK(smoothed[3] == 2);
   CHECK(smoothed[4] == 2);
+  CHECK(std::isnan(smoothed[5]));
 }
 
 TEST_CASE("the smoothed curve is a line across a gap and level beyond its ends") {
@@ -116,6 +118,7 @@ TEST_CASE("the smoothed curve is a line across a gap and level beyond its ends")
 }
 
 TEST_CASE("a kernel width that is not positive and columns that differ are refused") {
-  CHECK_THROWS_WITH(KernelSmoothing({1}, {1}, GENERATE(0.0, -1.0)), contains("must be positive"));
+  CHECK_THROWS_WITH(KernelSmoothing({1}, {1}, GENERATE(0.0, -1e-9)),
+                    contains("must be positive and finite"));
   CHECK_THROWS_AS(KernelSmoothing({1, 2}, {1}, 0.2), InvalidHistory);
 }

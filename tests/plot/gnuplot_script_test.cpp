@@ -110,7 +110,7 @@ TEST_CASE("an explosion does not flatten the descent") {
 TEST_CASE("a flat curve looks flat") {
   histories::Shape shape;
   shape.descent = 0;
-  shape.explodes_at = 1e9;
+  shape.diverges_at = 1e9;
   shape.noise = 0.001;
   const auto [low, high] = range(script(histories::recorded(shape)), "y");
   CHECK(high - low > 0.2);

@@ -21,7 +21,7 @@ struct Shape {
   double start_loss = 2.3;   ///< the plateau at the left
   double descent = 1.9;      ///< how far the loss falls
   double falls_at = 1e-2;    ///< learning rate in the middle of the descent
-  double explodes_at = 1.5;  ///< learning rate from which the loss grows
+  double diverges_at = 1.5;  ///< learning rate from which the loss grows
   double noise = 0.03;       ///< standard deviation of the raw loss
   double diverge_th = 5;
   std::uint32_t seed = 1;
@@ -45,7 +45,7 @@ inline lrfinder::History recorded(const Shape& shape) {
     const double normal =
         std::sqrt(-2 * std::log(uniform())) * std::cos(6.283185307179586 * uniform());
     const double fallen = shape.descent / (1 + std::pow(shape.falls_at / lr, 1.3));
-    const double diverged = std::expm1(std::fmin(40, 2.5 * lr / shape.explodes_at)) * 0.05;
+    const double diverged = std::expm1(std::fmin(40, 2.5 * lr / shape.diverges_at)) * 0.05;
     const double loss = shape.start_loss - fallen + diverged + shape.noise * normal;
     if (!recorder.record({lr}, {loss, {}, {}})) {
       return recorder.finish(lrfinder::StopReason::non_finite_loss);

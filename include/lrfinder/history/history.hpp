@@ -8,31 +8,33 @@
 #include <utility>
 #include <vector>
 
+#include <lrfinder/detail/number_text.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/schedule.hpp>
 
 namespace lrfinder {
 
-/// What a range test was asked to do, with every default filled in: the options of the test
-/// together with what the optimizer said. A history keeps the settings it was recorded with.
+/// The settings of a range test, all resolved: its options, and what they take from the optimizer.
+/// A history keeps those that it was recorded with.
 struct RangeTestSettings {
-  /// First learning rate of each parameter group.
+  /// Learning rate of each parameter group in the first iteration.
   std::vector<double> start_lr;
-  /// Last learning rate of each parameter group.
+  /// Learning rate of each parameter group in the last iteration.
   std::vector<double> end_lr;
-  /// Number of iterations asked for; a test that stops early records fewer.
+  /// Number of iterations; a test that stops early records fewer. 0 where the history was not
+  /// recorded by a range test.
   std::int64_t num_iter = 0;
-  /// How the rate goes from start to end.
+  /// How the rate rises from start to end.
   Schedule schedule = Schedule::exponential;
-  /// Weight of the new value in the exponential smoothing of the loss; 0: no smoothing.
+  /// Weight of the new value in the exponential smoothing of the loss, in [0, 1); 0: no smoothing.
   double smooth_f = 0;
-  /// Multiple of the best smoothed loss at which the test stops; infinity: never.
+  /// Multiple of the best smoothed loss at which the test stops (see Divergence); infinity: never.
   double diverge_th = 0;
-  /// Batches whose gradients are added up for one iteration.
+  /// Batches whose gradients are added up for one update.
   std::int64_t accumulation_steps = 1;
-  /// Mean age, in iterations, of the gradients that the optimizer averages into an update of the
-  /// first parameter group: 9 with momentum 0.9 or Adam; 0 where it averages none, or where that
-  /// is not known.
+  /// Mean age, in iterations, of the gradients that the optimizer averages for an update of the
+  /// first parameter group: 9 with momentum 0.9 or Adam's defaults; 0 where it averages none or the
+  /// optimizer is not known.
   double gradient_age = 0;
   /// True where the recorded loss is the loss on a validation loader.
   bool validation = false;
@@ -44,10 +46,10 @@ enum class StopReason {
   diverged,           ///< the smoothed loss passed the divergence threshold
   non_finite_loss,    ///< the loss was NaN or infinite; that loss is not in the history
   stopped_by_caller,  ///< the `on_iteration` callback returned false
-  failed              ///< an exception ended the test; the history holds what came before
+  failed              ///< an exception ended the test; the history holds the iterations before
 };
 
-/// The reason in plain words, as it is printed and saved.
+/// The reason as it is printed and saved, for example "non-finite loss".
 inline const char* to_string(StopReason reason) {
   switch (reason) {
     case StopReason::completed:
@@ -64,12 +66,13 @@ inline const char* to_string(StopReason reason) {
   return "unknown";
 }
 
-/// The curve that a range test recorded: one entry an iteration in every column.
+/// The curve that a range test recorded. All columns that are not empty have one value for each
+/// iteration.
 struct History {
   History() = default;
 
-  /// A history from columns that were recorded elsewhere; the losses serve as raw and as smoothed
-  /// losses. Losses may be NaN or infinite, learning rates may not.
+  /// A history from columns that were recorded elsewhere. The losses become both the raw and the
+  /// smoothed losses; they may be NaN or infinite.
   ///
   /// Throws InvalidHistory when the columns differ in length, or a learning rate is negative or not
   /// finite.
@@ -83,49 +86,62 @@ struct History {
     for (std::size_t i = 0; i < lr.size(); ++i) {
       if (!std::isfinite(lr[i]) || lr[i] < 0) {
         throw InvalidHistory("History: learning rate " + std::to_string(i) + " is " +
-                             std::to_string(lr[i]) + "; it must be finite and not negative");
+                             detail::to_text(lr[i]) + "; it must be finite and not negative");
       }
     }
   }
 
-  /// Saves the history as CSV with everything it holds; to_csv has the format. The file is complete
-  /// or, where it cannot be written, what it was before. Defined in `saved_history.hpp`.
+  /// Saves the history with all its columns and settings as CSV; to_csv describes the format. Where
+  /// the file cannot be written, it keeps its old contents. Defined in `csv.hpp`.
   ///
   /// Throws Error when the file cannot be written, InvalidHistory when the columns differ in length
   /// or a learning rate is negative or not finite.
   void save(const std::string& path) const;
 
-  /// The history that a file holds, equal in every number to the one that was saved.
+  /// Loads a saved history, equal in every number to the one that was saved. Defined in `csv.hpp`.
   ///
-  /// Throws InvalidHistory with the file, the line and the reason where it holds none.
+  /// Throws InvalidHistory with the file, the line and the reason where the file cannot be read.
   static History load(const std::string& path);
 
   /// Number of iterations recorded.
   std::size_t size() const noexcept { return lr.size(); }
-  /// Whether nothing has been recorded.
+  /// Whether there is no iteration.
   bool empty() const noexcept { return lr.empty(); }
 
   /// Learning rate of the first parameter group.
   std::vector<double> lr;
   /// Smoothed loss, \f$s_i = f l_i + (1-f) s_{i-1}\f$ with \f$f\f$ = `settings.smooth_f`.
   std::vector<double> loss;
-  /// Loss as it was measured: of the training batches before the update or, with a validation
-  /// loader, the mean over its samples after the update.
+  /// Loss as measured: of the training batches before the update or, with a validation loader, the
+  /// mean over its samples after the update.
   std::vector<double> raw_loss;
-  /// Learning rate of every parameter group, `group_lr[group][iteration]`; empty where there is
-  /// only one group.
+  /// Learning rate of each parameter group, `group_lr[group][iteration]`; empty where there is only
+  /// one group.
   std::vector<std::vector<double>> group_lr;
   /// Norm of the gradient over all parameters, before clipping; empty where it was not recorded.
   std::vector<double> grad_norm;
-  /// Further figures by name, one value an iteration each; NaN where one was not measured.
+  /// The metrics by name, one value for each iteration; NaN where a metric was not measured.
   std::map<std::string, std::vector<double>> metrics;
 
   /// Why the test ended.
   StopReason stop_reason = StopReason::completed;
-  /// Duration of the iterations in seconds, without saving and giving back.
+  /// Duration of the iterations in seconds, without taking and restoring the snapshot.
   double wall_seconds = 0;
-  /// What the test was asked to do; default values where the history was not recorded by a test.
+  /// The settings of the test; defaults where the history was not recorded by a range test.
   RangeTestSettings settings;
 };
+
+namespace detail {
+
+/// Throws InvalidHistory where a column does not have one value for each iteration.
+inline void require_column(const History& history, const std::vector<double>& column,
+                           const std::string& name) {
+  if (column.size() == history.size()) return;
+  throw InvalidHistory("History: column " + name + " has " + std::to_string(column.size()) +
+                       " values but lr has " + std::to_string(history.size()) +
+                       "; give one for each iteration");
+}
+
+}  // namespace detail
 
 }  // namespace lrfinder

@@ -11,25 +11,25 @@
 
 namespace lrfinder {
 
-/// What is measured in one iteration.
+/// The values measured in one iteration.
 struct Measurement {
-  /// The loss to record.
+  /// The raw loss.
   double loss = 0;
   /// Norm of the gradient over all parameters, before clipping, where it is recorded.
   std::optional<double> grad_norm;
-  /// Further figures by name; the same names in every iteration.
+  /// Metrics by name; the same names in every iteration.
   std::map<std::string, double> metrics;
 };
 
-/// The figures of one iteration of a range test, as the `on_iteration` callback gets them.
+/// One iteration of a range test, as the `on_iteration` callback receives it.
 struct Iteration {
   /// Counts from 0.
   std::int64_t index = 0;
-  /// Number of iterations asked for.
+  /// Number of iterations of the whole test.
   std::int64_t num_iter = 0;
   /// Learning rate of the first parameter group.
   double lr = 0;
-  /// Learning rate of every parameter group.
+  /// Learning rate of each parameter group.
   std::vector<double> group_lr;
   /// Loss as measured.
   double raw_loss = 0;
@@ -43,13 +43,13 @@ struct Iteration {
   std::map<std::string, double> metrics;
 };
 
-/// Called after each iteration; returning false stops the test. A callable that returns nothing
-/// never stops it.
+/// A function that is called after each iteration. It stops the test by returning false; a function
+/// that returns nothing never stops it.
 class IterationCallback {
  public:
   IterationCallback() = default;
 
-  /// Calls what is callable with `const Iteration&`.
+  /// Wraps a callable that takes a `const Iteration&` and returns a bool or nothing.
   template <class Callable,
             class = std::enable_if_t<!std::is_same_v<std::decay_t<Callable>, IterationCallback> &&
                                      std::is_invocable_v<Callable&, const Iteration&>>>
@@ -64,10 +64,10 @@ class IterationCallback {
     }
   }
 
-  /// Whether there is something to call.
+  /// Whether there is a function to call.
   bool is_set() const noexcept { return static_cast<bool>(callback_); }
 
-  /// Whether the test goes on.
+  /// Calls the function, if there is one. Returns whether the test goes on.
   bool operator()(const Iteration& iteration) const { return !callback_ || callback_(iteration); }
 
  private:

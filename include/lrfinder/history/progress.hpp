@@ -14,8 +14,8 @@
 
 namespace lrfinder {
 
-/// Shows how far a range test is: on a terminal one line that is drawn anew, elsewhere a line every
-/// 10 % of the iterations.
+/// Prints the progress of a range test: on a terminal one line that is updated in place, elsewhere
+/// one line for every 10 % of the iterations.
 ///
 ///      42/100  lr 1.2e-3  loss 0.431  best 0.42  0:12 left
 class Progress {
@@ -23,15 +23,15 @@ class Progress {
   /// Seconds since some point in the past.
   using Clock = std::function<double()>;
 
-  /// `out`: lives as long as this. `is_terminal`: whether `out` is seen on one;
-  /// lrfinder::is_terminal knows.
+  /// `out`: must outlive this object. `is_terminal`: whether `out` is a terminal; see
+  /// lrfinder::is_terminal. `clock`: for tests.
   Progress(std::ostream& out, bool is_terminal, Clock clock = steady_seconds)
       : out_(out), is_terminal_(is_terminal), clock_(std::move(clock)), start_(clock_()) {}
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   ~Progress() { end(); }
 
-  /// Shows an iteration that has just ended.
+  /// Prints an iteration that has just ended.
   void operator()(const Iteration& iteration) {
     const double now = clock_();
     const bool last = iteration.index + 1 == iteration.num_iter;
@@ -40,14 +40,14 @@ class Progress {
       if (line_open_ && !last && now - shown_ < shortest_wait) return;
       out_ << '\r' << line(iteration, now) << "\x1b[K" << std::flush;
       line_open_ = true;
-    } else if (last || tenths(iteration, 1) > tenths(iteration, 0)) {
+    } else if (last || completes_tenth(iteration)) {
       out_ << line(iteration, now) << '\n' << std::flush;
     }
     shown_ = now;
     if (last) end();
   }
 
-  /// Ends the line, after which other output may follow; for a test that stops early.
+  /// Ends the line, so that other output can follow; for a test that stops early.
   void end() {
     if (line_open_) out_ << '\n' << std::flush;
     line_open_ = false;
@@ -59,9 +59,12 @@ class Progress {
         .count();
   }
 
-  /// How many tenths of the iterations are over before this one, or with it.
-  static std::int64_t tenths(const Iteration& iteration, std::int64_t with_it) {
-    return (iteration.index + with_it) * 10 / std::max<std::int64_t>(1, iteration.num_iter);
+  /// Whether an iteration completes one of ten equal parts of the test.
+  static bool completes_tenth(const Iteration& iteration) {
+    const auto tenths = [&](std::int64_t done) {
+      return done * 10 / std::max<std::int64_t>(1, iteration.num_iter);
+    };
+    return tenths(iteration.index + 1) > tenths(iteration.index);
   }
 
   std::string line(const Iteration& iteration, double now) const {
@@ -77,7 +80,7 @@ class Progress {
     const auto done = static_cast<double>(iteration.index + 1);
     const auto to_do = static_cast<double>(iteration.num_iter) - done;
     const double left = std::fmax(0, std::ceil((now - start_) / done * to_do));
-    if (!(left < 360000)) return "long to go";
+    if (!(left < 360000)) return "over 99 h left";
     const auto seconds = static_cast<std::int64_t>(left);
     const auto two_digits = [](std::int64_t value) {
       return (value < 10 ? ":0" : ":") + std::to_string(value);

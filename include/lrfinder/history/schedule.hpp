@@ -5,28 +5,33 @@
 
 namespace lrfinder {
 
-/// How the learning rate goes from the start of a range test to its end.
+/// How the learning rate rises in a range test.
 enum class Schedule {
-  exponential,  ///< equal factors: every decade gets as many iterations as the next
-  linear        ///< equal steps, as in Smith 2017, section 3.3
+  exponential,  ///< by a constant factor: every decade gets the same number of iterations
+  linear        ///< by a constant difference, as in Smith 2017, section 3.3
 };
 
+/// The name of a schedule, as it is printed and saved.
 inline const char* to_string(Schedule schedule) {
   return schedule == Schedule::linear ? "linear" : "exponential";
 }
 
 /// The learning rate of one iteration of a range test.
 ///
-/// With \f$a\f$ = `start_lr`, \f$b\f$ = `end_lr` and \f$N\f$ = `num_iter`, iteration \f$i\f$ gets
-/// \f$a (b/a)^{i/(N-1)}\f$ (exponential) or \f$a + (b-a)\,i/(N-1)\f$ (linear), so that the first
-/// iteration runs at `start_lr` and the last at `end_lr`.
+/// With \f$a\f$ = `start_lr`, \f$b\f$ = `end_lr` and \f$N\f$ = `num_iter`, iteration \f$i\f$ has
+/// the rate \f$a (b/a)^{i/(N-1)}\f$ (exponential) or \f$a + (b-a)\,i/(N-1)\f$ (linear). The first
+/// iteration runs at `start_lr`, the last at `end_lr`.
 ///
-/// `iteration` counts from 0 to `num_iter` - 1; `num_iter` is at least 2.
+/// `start_lr`, `end_lr`: positive and finite. `iteration`: from 0 to `num_iter` - 1. `num_iter`: at
+/// least 2.
 inline double scheduled_lr(Schedule schedule, double start_lr, double end_lr,
                            std::int64_t iteration, std::int64_t num_iter) {
   const double progress = static_cast<double>(iteration) / static_cast<double>(num_iter - 1);
-  return schedule == Schedule::linear ? start_lr + (end_lr - start_lr) * progress
-                                      : start_lr * std::pow(end_lr / start_lr, progress);
+  if (schedule == Schedule::linear) return start_lr + (end_lr - start_lr) * progress;
+  const double ratio = end_lr / start_lr;
+  if (std::isnormal(ratio)) return start_lr * std::pow(ratio, progress);
+  // The same rate, for a ratio that is no double: from 1e-300 to 1e300 it would be infinite.
+  return std::pow(start_lr, 1 - progress) * std::pow(end_lr, progress);
 }
 
 }  // namespace lrfinder

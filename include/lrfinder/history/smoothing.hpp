@@ -3,18 +3,18 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <numeric>
 #include <string>
 #include <vector>
 
+#include <lrfinder/detail/number_text.hpp>
 #include <lrfinder/error.hpp>
 
 namespace lrfinder {
 
 /// Exponential smoothing of a loss, one value at a time.
 ///
-/// \f$s_0 = l_0,\; s_i = f\,l_i + (1-f)\,s_{i-1}\f$, as in pytorch-lr-finder. At a steady descent
-/// the smoothed loss lags \f$(1-f)/f\f$ values behind, 19 at the default of 0.05.
+/// \f$s_0 = l_0,\; s_i = f\,l_i + (1-f)\,s_{i-1}\f$, as in pytorch-lr-finder. On a steady descent
+/// the smoothed loss lags behind by \f$(1-f)/f\f$ values, 19 at a range test's default of 0.05.
 class ExponentialSmoothing {
  public:
   /// `smooth_f`: the weight of the new value, in [0, 1); 0 turns smoothing off.
@@ -22,7 +22,7 @@ class ExponentialSmoothing {
   /// Throws InvalidOption when it is out of range.
   explicit ExponentialSmoothing(double smooth_f) : new_weight_(smooth_f > 0 ? smooth_f : 1) {
     if (!(smooth_f >= 0 && smooth_f < 1)) {
-      throw InvalidOption("smoothing: smooth_f (" + std::to_string(smooth_f) +
+      throw InvalidOption("smoothing: smooth_f (" + detail::to_text(smooth_f) +
                           ") must be at least 0, which turns smoothing off, and less than 1");
     }
   }
@@ -42,9 +42,9 @@ class ExponentialSmoothing {
 
 /// Exponential smoothing with bias correction, one value at a time.
 ///
-/// \f$v_{-1} = 0,\; v_i = f\,l_i + (1-f)\,v_{i-1},\; s_i = v_i / (1 - (1-f)^{i+1})\f$: the
-/// first loss weighs as much as any other, where ExponentialSmoothing starts from it. After Kingma
-/// & Ba 2015, section 3; fastai smooths its range test so, with \f$f = 0.02\f$.
+/// \f$v_{-1} = 0,\; v_i = f\,l_i + (1-f)\,v_{i-1},\; s_i = v_i / (1 - (1-f)^{i+1})\f$. The first
+/// loss has the same weight as any other, whereas ExponentialSmoothing starts from it. Source:
+/// Kingma & Ba 2015, section 3; fastai smooths its range test in this way, with \f$f = 0.02\f$.
 class BiasCorrectedSmoothing {
  public:
   /// `smooth_f`: the weight of the new value, in [0, 1); 0 turns smoothing off.
@@ -63,7 +63,7 @@ class BiasCorrectedSmoothing {
 
  private:
   double old_weight_;
-  double missing_ = 1;  // the weight of the values before the first
+  double missing_ = 1;  // the weight that is still on v_{-1}
   ExponentialSmoothing average_;
 };
 
@@ -83,45 +83,56 @@ inline std::vector<double> bias_corrected_smoothing(const std::vector<double>& l
   return smoothed;
 }
 
-/// Smoothing without lag: the average of the losses around a learning rate, near ones first.
+namespace detail {
+
+/// The iterations whose learning rate is positive and finite, by ascending rate; those of one rate
+/// keep their order. O(n log n), O(n) where the rates are sorted.
+inline std::vector<std::size_t> order_by_lr(const std::vector<double>& lr) {
+  std::vector<std::size_t> order;
+  order.reserve(lr.size());
+  for (std::size_t i = 0; i < lr.size(); ++i) {
+    if (lr[i] > 0 && std::isfinite(lr[i])) order.push_back(i);
+  }
+  const auto by_lr = [&](std::size_t a, std::size_t b) { return lr[a] < lr[b]; };
+  if (!std::is_sorted(order.begin(), order.end(), by_lr)) {
+    std::stable_sort(order.begin(), order.end(), by_lr);
+  }
+  return order;
+}
+
+}  // namespace detail
+
+/// Smoothing without lag: a weighted average of the losses around a learning rate.
 ///
 /// With \f$u = \log_{10} lr\f$ and \f$w\f$ = `width`, the smoothed loss at \f$u\f$ is
 /// \f$\sum_i l_i K((u-u_i)/w) / \sum_i K((u-u_i)/w)\f$ with the Gaussian
-/// \f$K(t) = e^{-t^2/2}\f$, cut off at \f$|t| = 4\f$ (Nadaraya 1964, Watson 1964). The
-/// kernel is symmetric, so a descent stays where it is, and its width is a distance between
-/// learning rates, so neither the number of iterations nor the schedule changes what it means.
-/// Losses closer together than w/10 are averaged first, which changes the kernel's width by less
-/// than 0.1 % and bounds the work for one value by 80 terms, however many losses there are.
+/// \f$K(t) = e^{-t^2/2}\f$, cut off at \f$|t| = 4\f$ (Nadaraya 1964, Watson 1964). The kernel is
+/// symmetric, so it does not move a descent. Its width is a distance between learning rates, so its
+/// effect does not depend on the number of iterations or the schedule. Losses closer together than
+/// w/10 are averaged first. That changes the width of the kernel by less than 0.1 %, and limits the
+/// work for one value to 80 terms, however many losses there are.
 class KernelSmoothing {
  public:
-  /// `lr`, `losses`: columns of one length, in any order; a learning rate that is not positive and
-  /// a loss that is not finite are left out. `width`: standard deviation of the kernel in decades
-  /// of the learning rate, positive.
+  /// `lr`, `losses`: columns of one length, in any order. Learning rates that are not positive and
+  /// finite, and losses that are not finite, are left out. `width`: standard deviation of the
+  /// kernel in decades of the learning rate, positive and finite.
   ///
-  /// Throws InvalidOption when the width is not positive and InvalidHistory when the columns differ
-  /// in length. O(n log n), O(n) where the learning rates are sorted.
+  /// Throws InvalidOption when the width is out of range, InvalidHistory when the columns differ in
+  /// length. O(n log n), O(n) where the learning rates are sorted.
   KernelSmoothing(const std::vector<double>& lr, const std::vector<double>& losses, double width)
       : width_(width) {
     if (!(width > 0 && std::isfinite(width))) {
-      throw InvalidOption("smoothing: width (" + std::to_string(width) +
-                          " decades) must be positive");
+      throw InvalidOption("smoothing: width (" + detail::to_text(width) +
+                          " decades) must be positive and finite");
     }
     if (lr.size() != losses.size()) {
       throw InvalidHistory("smoothing: " + std::to_string(lr.size()) + " learning rates but " +
                            std::to_string(losses.size()) +
                            " losses; give one loss for each learning rate");
     }
-    std::vector<std::size_t> order;
-    order.reserve(lr.size());
-    for (std::size_t i = 0; i < lr.size(); ++i) {
-      if (lr[i] > 0 && std::isfinite(lr[i]) && std::isfinite(losses[i])) order.push_back(i);
-    }
-    const auto by_lr = [&](std::size_t a, std::size_t b) { return lr[a] < lr[b]; };
-    if (!std::is_sorted(order.begin(), order.end(), by_lr)) {
-      std::stable_sort(order.begin(), order.end(), by_lr);
-    }
     double group_start = 0;
-    for (const std::size_t i : order) {
+    for (const std::size_t i : detail::order_by_lr(lr)) {
+      if (!std::isfinite(losses[i])) continue;
       const double log_lr = std::log10(lr[i]);
       if (groups_.empty() || log_lr - group_start > width / 10) {
         groups_.push_back({0, 0, 0});
@@ -131,25 +142,30 @@ class KernelSmoothing {
     }
   }
 
-  /// The smoothed loss at `lr`. Between losses further apart than four widths it is on the line
-  /// between them, beyond the first or last loss it is that loss. NaN where there was no loss.
+  /// The smoothed loss at `lr`. In a gap where all weights are small it lies on the line between
+  /// the losses on either side; outside the range of the losses it is the first or last one. NaN
+  /// where there is no loss.
   double operator()(double lr) const { return at(std::log10(lr)); }
 
   /// The smoothed loss at \f$\log_{10} lr\f$ = `log_lr`.
   double at(double log_lr) const {
     if (groups_.empty()) return std::nan("");
     double sum = 0, weights = 0;
-    for (auto group = first_after(log_lr - 4 * width_);
-         group != groups_.end() && group->log_lr < log_lr + 4 * width_; ++group) {
+    for (auto group = first_after(log_lr - cutoff * width_);
+         group != groups_.end() && group->log_lr < log_lr + cutoff * width_; ++group) {
       const double distance = (log_lr - group->log_lr) / width_;
       const double weight = group->count * std::exp(-distance * distance / 2);
       sum += weight * group->loss;
       weights += weight;
     }
-    return weights > 1e-3 ? sum / weights : interpolated(log_lr);
+    return weights > min_weight ? sum / weights : interpolated(log_lr);
   }
 
  private:
+  static constexpr double cutoff = 4;  // of the kernel, in widths
+  static constexpr double min_weight =
+      1e-3;  // of all losses together; that of one, 3.7 widths away
+
   struct Group {
     double log_lr, loss, count;
 
@@ -180,25 +196,17 @@ class KernelSmoothing {
 
 /// Smoothing without lag of a whole column; see KernelSmoothing.
 ///
-/// The result has the size of the input; where the learning rate is not positive it is NaN. The
-/// smoothed loss is taken at points w/10 apart, or at every point where they are fewer, and is
-/// on the line between them elsewhere. O(n log n), O(n) where the learning rates are sorted.
+/// The result has the size of the input. It is NaN where the learning rate is not positive and
+/// finite. The kernel is evaluated at both ends of each group of iterations within w/10; the others
+/// lie on the line between the ends. O(n log n), O(n) where the learning rates are sorted.
 inline std::vector<double> kernel_smoothing(const std::vector<double>& lr,
                                             const std::vector<double>& losses, double width) {
   const KernelSmoothing smoothed_at(lr, losses, width);
-  std::vector<std::size_t> order(lr.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  order.erase(std::remove_if(order.begin(), order.end(), [&](auto i) { return !(lr[i] > 0); }),
-              order.end());
-  const auto by_lr = [&](std::size_t a, std::size_t b) { return lr[a] < lr[b]; };
-  if (!std::is_sorted(order.begin(), order.end(), by_lr)) {
-    std::stable_sort(order.begin(), order.end(), by_lr);
-  }
-
+  const std::vector<std::size_t> order = detail::order_by_lr(lr);
   std::vector<double> smoothed(lr.size(), std::nan(""));
   for (std::size_t begin = 0; begin < order.size();) {
     const double left = std::log10(lr[order[begin]]);
-    std::size_t end = begin + 1;  // the points in between lie within w/10 of the first
+    std::size_t end = begin + 1;
     while (end < order.size() && std::log10(lr[order[end]]) - left <= width / 10) ++end;
     const double right = std::log10(lr[order[end - 1]]);
     const double left_loss = smoothed_at.at(left);

@@ -2,8 +2,10 @@
 
 #include <array>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,19 +13,74 @@
 #include <lrfinder/detail/number_text.hpp>
 #include <lrfinder/history/history.hpp>
 
+// What a saved history consists of: the names of its columns, and its settings as text.
 namespace lrfinder::detail {
 
-/// What a saved history says in one leading comment line, `# name: value`.
+inline constexpr std::string_view group_prefix = "group_lr_";
+inline constexpr std::string_view metric_prefix = "metric_";
+
+/// The column with the learning rates of a parameter group.
+inline std::string group_column(std::size_t group) {
+  return std::string(group_prefix) + std::to_string(group);
+}
+
+/// The parameter group of a column; none for other columns.
+inline std::optional<std::size_t> group_of_column(std::string_view column) {
+  if (column.substr(0, group_prefix.size()) != group_prefix) return std::nullopt;
+  const auto group = number_from<std::size_t>(column.substr(group_prefix.size()));
+  return group && group_column(*group) == column ? group : std::nullopt;
+}
+
+/// The column of a metric. Characters with a meaning in CSV, and control characters, become %XX.
+inline std::string metric_column(std::string_view metric) {
+  static constexpr char hex[] = "0123456789ABCDEF";
+  std::string column(metric_prefix);
+  for (const char letter : metric) {
+    const auto byte = static_cast<unsigned char>(letter);
+    if (byte < 0x20 || byte == 0x7F ||
+        std::string_view("%,\"#").find(letter) != std::string::npos) {
+      column += {'%', hex[byte >> 4], hex[byte & 15]};
+    } else {
+      column += letter;
+    }
+  }
+  return column;
+}
+
+/// The metric of a column; none for other columns and for a malformed %XX.
+inline std::optional<std::string> metric_of_column(std::string_view column) {
+  if (column.substr(0, metric_prefix.size()) != metric_prefix) return std::nullopt;
+  const auto nibble = [](char digit) {
+    if (digit >= '0' && digit <= '9') return digit - '0';
+    return digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : -1;
+  };
+  std::string metric;
+  for (std::size_t i = metric_prefix.size(); i < column.size(); ++i) {
+    if (column[i] != '%') {
+      metric += column[i];
+      continue;
+    }
+    if (i + 2 >= column.size()) return std::nullopt;
+    const int high = nibble(column[i + 1]);
+    const int low = nibble(column[i + 2]);
+    if (high < 0 || low < 0) return std::nullopt;
+    metric += static_cast<char>(high * 16 + low);
+    i += 2;
+  }
+  return metric;
+}
+
+/// One setting of a history, saved as a comment line `# name: value` above the table.
 struct SavedSetting {
   std::string_view name;
-  /// The values that are taken, in words.
+  /// The allowed values, for messages.
   const char* allowed;
   std::string (*text)(const History&);
-  /// Takes the value over; false where it is not allowed.
+  /// Sets the value; false where it is not allowed.
   bool (*assign)(History&, std::string_view);
 };
 
-/// Writes a parsed value that lies within the bounds.
+/// Sets a number that lies within the bounds, both included.
 template <class Number>
 bool assign_within(Number& target, std::string_view text, Number lowest, Number highest) {
   const auto value = number_from<Number>(text);
@@ -32,7 +89,7 @@ bool assign_within(Number& target, std::string_view text, Number lowest, Number 
   return true;
 }
 
-/// Writes the enumerator whose name is `text`.
+/// Sets the enumerator whose name is `text`.
 template <class Enum, std::size_t count>
 bool assign_named(Enum& target, std::string_view text, const std::array<Enum, count>& enumerators) {
   for (const Enum enumerator : enumerators) {
@@ -41,7 +98,7 @@ bool assign_named(Enum& target, std::string_view text, const std::array<Enum, co
   return false;
 }
 
-/// Learning rates, one for each parameter group, with a blank between.
+/// Learning rates, one for each parameter group, separated by blanks.
 inline std::string rates_to_text(const std::vector<double>& rates) {
   std::string text;
   for (const double rate : rates) text += (text.empty() ? "" : " ") + to_text(rate);
@@ -62,10 +119,10 @@ inline bool assign_rates(std::vector<double>& target, std::string_view text) {
   return true;
 }
 
-/// Everything a saved history says besides its columns. A new setting is a new entry here.
+/// All settings of a saved history. A new setting is a new entry here.
 inline const auto& saved_settings() {
-  static constexpr double largest = std::numeric_limits<double>::max();
-  static constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  static constexpr double max_double = std::numeric_limits<double>::max();
+  static constexpr std::int64_t max_count = std::numeric_limits<std::int64_t>::max();
   static const std::array<SavedSetting, 11> settings = {{
       {"stop_reason", "completed, diverged, non-finite loss, stopped by the caller or failed",
        [](const History& history) { return std::string(to_string(history.stop_reason)); },
@@ -78,7 +135,7 @@ inline const auto& saved_settings() {
       {"wall_seconds", "a number of seconds, not negative",
        [](const History& history) { return to_text(history.wall_seconds); },
        [](History& history, std::string_view text) {
-         return assign_within(history.wall_seconds, text, 0.0, largest);
+         return assign_within(history.wall_seconds, text, 0.0, max_double);
        }},
       {"start_lr", "learning rates with a blank between, each finite and not negative",
        [](const History& history) { return rates_to_text(history.settings.start_lr); },
@@ -93,7 +150,7 @@ inline const auto& saved_settings() {
       {"num_iter", "a whole number, not negative",
        [](const History& history) { return std::to_string(history.settings.num_iter); },
        [](History& history, std::string_view text) {
-         return assign_within(history.settings.num_iter, text, std::int64_t{0}, most);
+         return assign_within(history.settings.num_iter, text, std::int64_t{0}, max_count);
        }},
       {"schedule", "exponential or linear",
        [](const History& history) { return std::string(to_string(history.settings.schedule)); },
@@ -115,12 +172,13 @@ inline const auto& saved_settings() {
       {"accumulation_steps", "a whole number, at least 1",
        [](const History& history) { return std::to_string(history.settings.accumulation_steps); },
        [](History& history, std::string_view text) {
-         return assign_within(history.settings.accumulation_steps, text, std::int64_t{1}, most);
+         return assign_within(history.settings.accumulation_steps, text, std::int64_t{1},
+                              max_count);
        }},
       {"gradient_age", "a number of iterations, not negative",
        [](const History& history) { return to_text(history.settings.gradient_age); },
        [](History& history, std::string_view text) {
-         return assign_within(history.settings.gradient_age, text, 0.0, largest);
+         return assign_within(history.settings.gradient_age, text, 0.0, max_double);
        }},
       {"validation", "true or false",
        [](const History& history) {
