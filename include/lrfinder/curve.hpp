@@ -23,7 +23,6 @@
 #include <lrfinder/plot/options.hpp>
 #include <lrfinder/plot/plot.hpp>
 #include <lrfinder/plot/plot_plan.hpp>
-#include <lrfinder/suggest/bounds.hpp>
 #include <lrfinder/suggest/descent.hpp>
 #include <lrfinder/suggest/numeric.hpp>
 #include <lrfinder/suggest/race_result.hpp>

@@ -1,6 +1,7 @@
 #include <catch2.hpp>
 #include <cmath>
 #include <curves.hpp>
+#include <limits>
 #include <vector>
 
 #include <lrfinder/suggest/descent.hpp>
@@ -8,7 +9,7 @@
 using lrfinder::Descent;
 using lrfinder::History;
 
-TEST_CASE("a descent has its landmarks in order, where the curve has them") {
+TEST_CASE("a descent finds the landmarks of a curve, in order") {
   MadeUpCurve curve;
   curve.noise = 0;
   const Descent descent(curve.history(), "test");
@@ -24,21 +25,22 @@ TEST_CASE("a descent has its landmarks in order, where the curve has them") {
   CHECK(descent.rise_decades() < 1);
 }
 
-TEST_CASE("the step between iterations is that of the schedule around a rate") {
+TEST_CASE("the decades from iteration to iteration are those of the schedule around a rate") {
   MadeUpCurve curve;
   const double even = 8.0 / 99;
   const Descent exponential(curve.history(), "test");
-  CHECK(exponential.step(-2) == Approx(even));
-  CHECK(exponential.step(-9) == Approx(even));  // beyond the ends, that at the end
-  CHECK(exponential.step(3) == Approx(even));
+  CHECK(exponential.decades_per_iteration(-2) == Approx(even));
+  CHECK(exponential.decades_per_iteration(-9) == Approx(even));  // beyond the ends, that at the end
+  CHECK(exponential.decades_per_iteration(3) == Approx(even));
   curve.schedule = lrfinder::Schedule::linear;
   curve.start_lr = 1e-3;
   curve.end_lr = 1;
   const Descent linear(curve.history(), "test");
-  CHECK(linear.step(-1) == Approx(std::log10(11.0 / 9) / 2).epsilon(0.05));  // from 0.1 to 0.11
+  CHECK(linear.decades_per_iteration(-1) ==
+        Approx(std::log10(11.0 / 9) / 2).epsilon(0.05));  // from 0.1 to 0.11
 }
 
-TEST_CASE("a loss that does not come back has no rise") {
+TEST_CASE("a loss that does not rise again has an infinite distance to its rise") {
   MadeUpCurve curve;
   curve.end_lr = 0.1;
   CHECK(std::isinf(Descent(curve.history(), "test").rise_decades()));
@@ -54,7 +56,7 @@ TEST_CASE("the noise of a descent is that of its losses, slope and outliers left
   CHECK(descent.depth() / descent.signal_to_noise() == Approx(curve.noise).epsilon(0.2));
 }
 
-TEST_CASE("the standard error of a descent takes at most 25 losses for independent") {
+TEST_CASE("the standard error of a descent counts at most 25 losses as independent") {
   MadeUpCurve curve;
   curve.num_iter = GENERATE(1000, 100000);
   const Descent descent(curve.history(), "test");
@@ -71,4 +73,18 @@ TEST_CASE("a descent is the same in any order of the iterations, rates of zero l
   reversed.raw_loss.push_back(-100);
   CHECK(Descent(reversed, "test").steepest_log_lr() == Descent(history, "test").steepest_log_lr());
   CHECK(Descent(reversed, "test").lowest_log_lr() == Descent(history, "test").lowest_log_lr());
+}
+
+TEST_CASE("a learning rate that is not finite has no place in a descent") {
+  auto history = MadeUpCurve{}.history();
+  const double lowest = Descent(history, "test").lowest_log_lr();
+  history.lr.push_back(std::numeric_limits<double>::infinity());
+  history.raw_loss.push_back(-100);
+  CHECK(Descent(history, "test").lowest_log_lr() == lowest);
+}
+
+TEST_CASE("a descent needs one raw loss for each iteration") {
+  auto history = MadeUpCurve{}.history();
+  history.raw_loss.pop_back();
+  CHECK_THROWS_AS(Descent(history, "test"), lrfinder::InvalidHistory);
 }

@@ -50,7 +50,7 @@ History counted(std::vector<double> loss) {
 
 }  // namespace
 
-TEST_CASE("the recipes of other tools give those tools' figures") {
+TEST_CASE("the recipes of other tools give the results of those tools") {
   const auto rows = read_csv("suggestion/expected.csv");
   REQUIRE(rows.size() == 168);
   for (const auto& row : rows) {
@@ -87,6 +87,15 @@ TEST_CASE("minimum points at the iteration nearest to a tenth of the rate") {
   CHECK(suggestion.lr == 1.6);
   CHECK(suggestion.index == 1);
   CHECK(suggestion.loss == 3);
+}
+
+TEST_CASE("a recipe that skips more than there is has no suggestion") {
+  const History history = counted({5, 4, 3, 2, 1});
+  const auto most = std::numeric_limits<std::size_t>::max();
+  CHECK_THROWS_WITH(suggest::gradient_argmin(history, most, 5), contains("skip less"));
+  CHECK_THROWS_WITH(suggest::gradient_argmin(history, 2, most), contains("skip less"));
+  CHECK_THROWS_WITH(suggest::lightning(history, most, 5), contains("skip less"));
+  CHECK_THROWS_WITH(suggest::lightning(history, 2, most), contains("skip less"));
 }
 
 TEST_CASE("gradient_argmin takes one-sided gradients at the ends and the first of equals") {
@@ -135,6 +144,17 @@ TEST_CASE("a curve that is too short is refused with what to change") {
                Recipe(suggest::ignite), Recipe(suggest::valley), Recipe(suggest::slide),
                Recipe(suggest::minimum), Recipe(suggest::steep));
   CHECK_THROWS_WITH(recipe(History{}), contains("raise num_iter"));
+}
+
+TEST_CASE("a recipe refuses a history without one loss for each iteration") {
+  History history = counted(std::vector<double>(20, 1));
+  history.loss.pop_back();
+  const auto recipe =
+      GENERATE(recipe_of("gradient_argmin_0_0"), recipe_of("lightning_10_1"),
+               Recipe(suggest::ignite), Recipe(suggest::valley), Recipe(suggest::slide),
+               Recipe(suggest::minimum), Recipe(suggest::steep));
+  CHECK_THROWS_AS(recipe(history), lrfinder::InvalidHistory);
+  CHECK_THROWS_WITH(recipe(history), contains("column loss has 19 values but lr has 20"));
 }
 
 TEST_CASE("ignite refuses a curve that is lowest at its start") {

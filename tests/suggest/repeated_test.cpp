@@ -58,10 +58,17 @@ TEST_CASE("the median of one history is that history") {
   CHECK(median({history}).lr == history.lr);
 }
 
+TEST_CASE("a loss that is not finite counts as infinite for the median") {
+  const double loss = GENERATE(std::nan(""), std::numeric_limits<double>::infinity(),
+                               -std::numeric_limits<double>::infinity());
+  CHECK(median({{{1}, {1}}, {{1}, {2}}, {{1}, {loss}}}).raw_loss == std::vector<double>{2});
+}
+
 TEST_CASE("histories with other learning rates have no median") {
   CHECK_THROWS_WITH(median({}), contains("at least one"));
   CHECK_THROWS_AS(median({{{1, 2}, {1, 1}}, {{1, 3}, {1, 1}}}), InvalidHistory);
   CHECK_THROWS_WITH(median({{{1, 2}, {1, 1}}, {{1, 3}, {1, 1}}}), contains("same start_lr"));
+  CHECK_THROWS_WITH(median({{{1e-7}, {1}}, {{1e-8}, {1}}}), contains("(1e-08 and 1e-07)"));
 }
 
 TEST_CASE("repeated range tests give a suggestion with its range") {

@@ -72,7 +72,8 @@ TEST_CASE("steepest does not change when the loss is scaled or shifted") {
 }
 
 TEST_CASE(
-    "where an optimizer averages gradients, the answer is the rate of some iterations before") {
+    "where an optimizer averages gradients, the suggestion is the rate of some iterations "
+    "before") {
   MadeUpCurve curve;
   curve.num_iter = GENERATE(100, 300, 1000);
   auto history = curve.history();
@@ -82,7 +83,7 @@ TEST_CASE(
   CHECK(std::log10(lr / steepest(history)) == Approx(3 * step));
   history.settings.gradient_age = 1e6;  // too old for the test to tell
   CHECK(std::log10(lr / steepest(history)) == Approx(1));
-  history.settings.gradient_age = GENERATE(-1.0, std::nan(""));  // set by hand
+  history.settings.gradient_age = GENERATE(-1.0, std::nan(""));  // no age
   CHECK(steepest(history) == lr);
 }
 
@@ -120,7 +121,7 @@ TEST_CASE("a first loss off the plateau does not move the suggestion by much") {
   CHECK(std::fabs(std::log10(steepest(curve) / lr)) < 0.2);
 }
 
-TEST_CASE("steepest says why to take care") {
+TEST_CASE("steepest has a caveat that says what is wrong") {
   MadeUpCurve curve;
   SECTION("the range ends in the descent") {
     curve.end_lr = 2e-2;
@@ -138,7 +139,7 @@ TEST_CASE("steepest says why to take care") {
     CHECK_THAT(steepest(noisy).caveat, contains("the loss falls by only"));
     CHECK(steepest(curve.history()).caveat.empty());
   }
-  SECTION("the loss falls little and noisily, in one drop or bit by bit") {
+  SECTION("the loss falls little and noisily, in one drop or gradually") {
     curve.num_iter = 1000;
     curve.noise = 0.2;
     curve.end_lr = 1e-4;  // nothing but the plateau and its noise
@@ -174,7 +175,7 @@ TEST_CASE("steepest says why to take care") {
     curve.end_lr = 5;
     CHECK_THAT(steepest(curve.history()).caveat, contains("exponential schedule"));
   }
-  SECTION("there is nothing to say") { CHECK(steepest(curve.history()).caveat.empty()); }
+  SECTION("nothing is wrong") { CHECK(steepest(curve.history()).caveat.empty()); }
 }
 
 TEST_CASE("a test that ended by diverging does not ask for a higher end_lr") {
@@ -185,7 +186,7 @@ TEST_CASE("a test that ended by diverging does not ask for a higher end_lr") {
   CHECK(steepest(history).caveat.empty());
 }
 
-TEST_CASE("steepest refuses a curve that cannot carry an answer, and says what to change") {
+TEST_CASE("steepest refuses a curve without a suggestion and says what to change") {
   const auto [lr, loss, remedy] =
       GENERATE(table<std::vector<double>, std::vector<double>, std::string>({
           {{}, {}, "raise num_iter"},
@@ -200,7 +201,7 @@ TEST_CASE("steepest refuses a curve that cannot carry an answer, and says what t
   CHECK_THROWS_WITH(steepest(History(lr, loss)), contains(remedy));
 }
 
-TEST_CASE("steepest stays by the descent where the loss is level ever after") {
+TEST_CASE("steepest stays near the descent where the loss is level after it") {
   std::vector<double> lr, loss;
   for (int i = 0; i < 100; ++i) {
     lr.push_back(scheduled_lr(Schedule::exponential, 1e-7, 10, i, 100));
@@ -233,4 +234,30 @@ TEST_CASE("noise alone gives no suggestion that can be trusted") {
     }
   }
   CHECK(refused >= 20);
+}
+
+TEST_CASE("the bounds reach from the first of the descent to nearly its last") {
+  const auto history = MadeUpCurve{}.history();  // descends around 1e-2, diverges from 0.3 on
+  const auto bounds = suggest::bounds(history);
+  CHECK(bounds.base_lr > 1e-3);
+  CHECK(bounds.base_lr < 1e-2);
+  CHECK(bounds.max_lr > 1e-2);
+  CHECK(bounds.max_lr < 0.2);
+}
+
+TEST_CASE("the suggestion lies within the bounds on nearly every task") {
+  int within = 0;
+  for (const auto& task : curve_tasks()) {
+    const auto bounds = suggest::bounds(task.history);
+    CHECK(bounds.base_lr < bounds.max_lr);
+    const double lr = suggest::steepest(task.history);
+    within += bounds.base_lr <= lr && lr <= bounds.max_lr ? 1 : 0;
+  }
+  CHECK(within >= 92);
+}
+
+TEST_CASE("a curve that never descends has no bounds") {
+  const History rising({1e-4, 1e-3, 1e-2, 1e-1}, {1, 2, 3, 4});
+  CHECK_THROWS_AS(suggest::bounds(rising), NoSuggestion);
+  CHECK_THROWS_WITH(suggest::bounds(rising), contains("bounds: the loss never falls"));
 }

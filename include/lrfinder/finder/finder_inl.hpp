@@ -25,8 +25,8 @@
 #include <lrfinder/race/successive_halving.hpp>
 #include <lrfinder/race/trial.hpp>
 #include <lrfinder/snapshot/saved_state.hpp>
+#include <lrfinder/suggest/numeric.hpp>
 #include <lrfinder/suggest/race_result.hpp>
-#include <lrfinder/suggest/recipes.hpp>
 #include <lrfinder/suggest/steepest.hpp>
 #include <lrfinder/suggest/suggestion.hpp>
 #include <lrfinder/torch/module.hpp>
@@ -87,7 +87,7 @@ struct Finder::State {
   RaceResult race(RaceSettings settings, bool validates, Training& training,
                   const Fingerprint& fingerprint, RaceProgress& report) {
     const auto trial = [&](double lr, std::int64_t num_iter) {
-      const std::vector<double> rates = group_rates(lr, nearest_iteration(history, lr));
+      const std::vector<double> rates = group_rates(lr, nearest_index(history.lr, lr));
       RaceEntry entry;
       Fingerprint with_rates = fingerprint;
       with_rates.add("the learning rate of a trial", rates);
@@ -100,7 +100,7 @@ struct Finder::State {
     };
     if (validates) settings.untrained_loss = trial(settings.candidates.front(), 0).loss;
     RaceResult result = SuccessiveHalving(settings, trial)();
-    result.index = nearest_iteration(history, result.lr);
+    result.index = nearest_index(history.lr, result.lr);
     return result;
   }
 

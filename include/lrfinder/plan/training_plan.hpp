@@ -12,7 +12,7 @@
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/history.hpp>
 #include <lrfinder/plan/shapes.hpp>
-#include <lrfinder/suggest/bounds.hpp>
+#include <lrfinder/suggest/steepest.hpp>
 
 namespace lrfinder {
 

@@ -55,8 +55,8 @@ std::vector<std::common_type_t<Value, Position>> uneven_gradient(
   return gradient;
 }
 
-/// Index of the smallest value, the first where several are equal. A NaN counts as smaller than
-/// any number, as it does in NumPy and PyTorch. `values` is not empty.
+/// Index of the smallest value, the first where several are equal. A NaN counts as the smallest, as
+/// in NumPy and PyTorch. `values`: not empty.
 template <class Real>
 std::size_t argmin(const std::vector<Real>& values) {
   const auto smaller = [](Real a, Real b) { return std::isnan(a) ? !std::isnan(b) : a < b; };
@@ -64,11 +64,21 @@ std::size_t argmin(const std::vector<Real>& values) {
                                   values.begin());
 }
 
-/// The value below which a share of the values lies, interpolated linearly between neighbours, as
-/// `numpy.quantile`.
+/// Index of the value nearest to `target`, the first where several are. `values`: not empty,
+/// without NaN.
+inline std::size_t nearest_index(const std::vector<double>& values, double target) {
+  const auto nearer = [target](double a, double b) {
+    return std::fabs(a - target) < std::fabs(b - target);
+  };
+  return static_cast<std::size_t>(std::min_element(values.begin(), values.end(), nearer) -
+                                  values.begin());
+}
+
+/// The quantile of some values: the value below which the given share of them lies, interpolated
+/// linearly between neighbours, as `numpy.quantile`.
 ///
-/// `share`: in [0, 1]; 0.5 is the median. `values` is not empty and holds no NaN; infinities are
-/// fine. O(n).
+/// `share`: in [0, 1]; 0.5 is the median. `values`: not empty, without NaN; they may be infinite.
+/// O(n).
 inline double quantile(std::vector<double> values, double share) {
   const double position = share * static_cast<double>(values.size() - 1);
   const auto below = values.begin() + static_cast<std::ptrdiff_t>(position);

@@ -11,32 +11,32 @@
 
 namespace lrfinder {
 
-/// What training at one constant learning rate reached in a race, in its longest heat.
+/// The result of training at one constant learning rate in a race: that of its longest trial.
 struct RaceEntry {
   /// Learning rate of the first parameter group.
   double lr = 0;
-  /// Optimizer updates from the start of training.
+  /// Optimizer updates of that trial.
   std::int64_t num_iter = 0;
   /// The validation loss after the last update or, without a validation loader, the mean of the
-  /// last training losses; infinite where a loss was not finite.
+  /// last quarter of the training losses; infinite where a loss was not finite.
   double loss = 0;
-  /// True where training diverged: the loss ended where a range test would call it diverged.
+  /// Whether the trial diverged: its loss has passed the divergence threshold of the range test.
   bool diverged = false;
-  /// The metrics of the range test, measured with the loss.
+  /// The metrics of the range test by name, measured on the same batches as the loss.
   std::map<std::string, double> metrics{};
 };
 
-/// The winner of a race, with what each rate reached. It may lie between two of them: there its
-/// loss is read off the line between theirs.
+/// The winner of a race, and the results of all learning rates. The winner may lie between two of
+/// them; its loss is then interpolated.
 struct RaceResult : Suggestion {
-  /// One entry for each rate that was tried, by learning rate.
+  /// One entry for each learning rate, in ascending order.
   std::vector<RaceEntry> table;
-  /// Optimizer updates of all trials together.
+  /// Optimizer updates of all trials.
   std::int64_t total_iter = 0;
 };
 
-/// Prints a line for each rate that was tried, and for the winner where it lies between two of
-/// them; the winner is marked.
+/// Prints a line for each learning rate, and one for a winner between two of them. The winner is
+/// marked with `*`.
 inline std::ostream& operator<<(std::ostream& out, const RaceResult& result) {
   std::ostringstream lines;
   lines.precision(3);

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include <lrfinder/detail/number_text.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/history.hpp>
 #include <lrfinder/suggest/numeric.hpp>
@@ -16,25 +17,26 @@
 
 namespace lrfinder {
 
-/// The median of several range tests, iteration by iteration. It is a history, so that every recipe
-/// reads it and every plot draws it.
+/// The median of several range tests, iteration by iteration. As a history it can be read by every
+/// recipe and drawn by every plot.
 struct MedianHistory : History {
-  /// Lower quartile of the raw losses, one an iteration; infinite where three quarters of the tests
-  /// have already diverged.
+  /// Lower quartile of the raw losses of each iteration; infinite where three quarters of the tests
+  /// have ended.
   std::vector<double> lower_quartile;
-  /// Upper quartile, as above; infinite where a quarter of the tests have already diverged.
+  /// Upper quartile of the raw losses of each iteration; infinite where a quarter of the tests have
+  /// ended.
   std::vector<double> upper_quartile;
 };
 
-/// The pointwise median curve of several range tests of one model: other seeds, other batches.
+/// The median curve of several range tests of one model, with other seeds or other batches.
 ///
-/// A test that has ended counts as an infinite loss from then on, so that the median curve ends
-/// where half of the tests have ended. Raw and smoothed losses each have their own median. The
-/// settings and other columns are those of the first test.
+/// A test that has ended counts as an infinite loss from then on, so the median curve ends where
+/// half of the tests have ended. Raw and smoothed losses have separate medians. The settings are
+/// those of the first test; `grad_norm` and `metrics` are empty.
 ///
-/// `histories`: at least one, with the same learning rates (to one part in 1e9) as far as they go.
-/// Throws InvalidHistory where there is none, or where the learning rates differ. O(n k) for k
-/// histories.
+/// `histories`: at least one, with the same learning rates (relative tolerance 1e-9) as far as they
+/// go. Throws InvalidHistory where there is none, or where the learning rates differ. O(n k) for k
+/// histories of n iterations.
 inline MedianHistory median(const std::vector<History>& histories) {
   if (histories.empty()) throw InvalidHistory("median: no histories; give at least one");
   const auto& longest =
@@ -49,14 +51,14 @@ inline MedianHistory median(const std::vector<History>& histories) {
   for (std::size_t i = 0; i < longest.size(); ++i) {
     std::vector<double> raw, smoothed;
     const auto loss_at = [i](const std::vector<double>& column) {
-      const bool known = i < column.size() && !std::isnan(column[i]);
-      return known ? column[i] : std::numeric_limits<double>::infinity();
+      const bool is_finite = i < column.size() && std::isfinite(column[i]);
+      return is_finite ? column[i] : std::numeric_limits<double>::infinity();
     };
     for (const History& history : histories) {
       if (i < history.size() && std::fabs(history.lr[i] - longest.lr[i]) > 1e-9 * longest.lr[i]) {
         throw InvalidHistory(
             "median: the learning rates differ at iteration " + std::to_string(i) + " (" +
-            std::to_string(history.lr[i]) + " and " + std::to_string(longest.lr[i]) +
+            detail::to_text(history.lr[i]) + " and " + detail::to_text(longest.lr[i]) +
             "); repeat the range test with the same start_lr, end_lr and num_iter");
       }
       raw.push_back(loss_at(history.raw_loss));
@@ -82,12 +84,12 @@ inline MedianHistory median(const std::vector<History>& histories) {
 
 namespace suggest {
 
-/// The suggestion of a recipe on the median of several range tests, with the range of its
-/// suggestions on the single tests as its uncertainty (`lr_low`, `lr_high`).
+/// The suggestion of a recipe on the median of several range tests. Its uncertainty, `lr_low` to
+/// `lr_high`, is the range of the suggestions on the single tests.
 ///
-/// A test on which the recipe has no answer widens nothing, but is mentioned in the caveat, as is
-/// a range of more than a factor of ten. Throws NoSuggestion where the recipe has no answer on the
-/// median, and what lrfinder::median throws.
+/// The caveat mentions tests without a suggestion, which do not count for the range, and a range of
+/// more than a factor of ten. Throws NoSuggestion where the median has no suggestion, and what
+/// lrfinder::median throws.
 inline Suggestion repeated(const std::vector<History>& histories,
                            const Recipe& recipe = suggest::steepest) {
   Suggestion suggestion = recipe(median(histories));

@@ -8,30 +8,30 @@
 
 namespace lrfinder {
 
-/// A learning rate read off a curve.
+/// A learning rate that a recipe has read off a curve.
 struct Suggestion {
-  /// The learning rate, of the first parameter group.
+  /// The suggested learning rate, of the first parameter group.
   double lr = 0;
-  /// The iteration of the history whose learning rate is nearest.
+  /// Index of the iteration of the history whose learning rate is nearest.
   std::size_t index = 0;
-  /// The loss at that iteration, from the column that the recipe reads.
+  /// The loss of that iteration, from the column that the recipe reads.
   double loss = 0;
   /// The name of the recipe, for example "steepest".
   std::string recipe;
-  /// Plain words on why the answer should be taken with care; empty where it need not be.
+  /// Why the suggestion may be wrong and what to change, as a message; empty where nothing speaks
+  /// against it.
   std::string caveat;
-  /// Lowest learning rate that single curves suggest, where the suggestion stands on several
-  /// (suggest::repeated); 0 where it stands on one.
+  /// Lowest suggestion on one of several curves (see suggest::repeated); 0 where there is only one.
   double lr_low = 0;
-  /// Highest learning rate that single curves suggest, or 0, as above.
+  /// Highest suggestion on one of several curves, or 0.
   double lr_high = 0;
 
-  /// A suggestion is used as the number it stands for: `double lr = finder.suggestion();`
+  /// The learning rate: `double lr = finder.suggestion();`
   operator double() const noexcept { return lr; }
 };
 
-/// Anything that reads a suggestion off a history. It throws NoSuggestion where the curve does not
-/// carry an answer.
+/// A function that reads a suggestion off a history. It throws NoSuggestion where the curve gives
+/// none.
 using Recipe = std::function<Suggestion(const History&)>;
 
 }  // namespace lrfinder

@@ -15,22 +15,23 @@
 
 namespace lrfinder {
 
-/// What one recipe makes of a curve.
+/// The result of one recipe on a curve.
 struct SuggestionRow {
   /// Name of the recipe.
   std::string recipe;
-  /// Empty where the recipe has no answer.
+  /// The suggestion; none where the recipe threw NoSuggestion.
   std::optional<Suggestion> suggestion;
-  /// Why the recipe has no answer; empty where it has one.
+  /// The message of NoSuggestion; empty where there is a suggestion.
   std::string reason;
 };
 
+/// The results of several recipes, as suggest::all returns them.
 using SuggestionTable = std::vector<SuggestionRow>;
 
 namespace suggest {
 
-/// What every recipe makes of a curve, suggest::steepest first, each with its defaults. Never
-/// throws NoSuggestion: where a recipe has no answer, its row says why. O(n log n).
+/// The results of all recipes on a curve, each with its defaults, suggest::steepest first. Does not
+/// throw NoSuggestion: the row of the recipe has the message. O(n log n).
 inline SuggestionTable all(const History& history) {
   struct Named {
     const char* name;
@@ -59,8 +60,8 @@ inline SuggestionTable all(const History& history) {
 
 }  // namespace suggest
 
-/// Prints a line for each recipe: its name, its learning rate, and its caveat or the reason it has
-/// none.
+/// Prints a line for each recipe: its name, and its learning rate with the caveat, or the reason
+/// why there is none.
 inline std::ostream& operator<<(std::ostream& out, const SuggestionTable& table) {
   for (const auto& row : table) {
     std::ostringstream line;
