@@ -147,7 +147,7 @@ class TemporaryFile {
         if (std::fwrite(block, 1, size, copy.get()) != size) throw errno_failure(errno);
         position += size;
       }
-      write_all(copy.get(), {});
+      write_all(copy.get(), "");  // fwrite takes no null pointer
     } catch (const std::system_error&) {
       copy.reset();
       remove_file(path);
