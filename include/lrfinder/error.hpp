@@ -7,68 +7,67 @@
 
 namespace lrfinder {
 
-/// Base of every exception this library throws on its own account. Exceptions from user code (a
-/// loader, a model, a criterion, a callback) pass through as they were thrown.
+/// Base class of all exceptions of this library. Exceptions from user code (a loader, a model, a
+/// criterion, a callback) are passed on unchanged.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-/// An option, or a combination of an option and an optimizer, that makes no sense. Thrown before
-/// the model is touched.
+/// An option that is out of range, or does not go together with another or with the optimizer.
+/// Thrown before the model is touched.
 class InvalidOption : public Error {
  public:
   using Error::Error;
 };
 
-/// Columns that do not make up a history, or a saved history that cannot be read.
+/// A history whose columns do not fit together, or a file that is no saved history.
 class InvalidHistory : public Error {
  public:
   using Error::Error;
 };
 
-/// A loader that yields no batch.
+/// A loader without a batch.
 class EmptyLoader : public Error {
  public:
   using Error::Error;
 };
 
-/// A training step that cannot be taken: a batch without tensors, a criterion that returns no
-/// scalar, a loss that needs no gradient.
+/// A training step that is not possible: a batch without tensors, a criterion that does not return
+/// a scalar, a loss that does not require a gradient.
 class InvalidStep : public Error {
  public:
   using Error::Error;
 };
 
-/// A test by several ranks that another rank has ended: by an exception, which the message quotes,
-/// or by not taking part any more, because it died or came too late.
+/// A test on several ranks that ended because of another rank: it threw an exception, which the
+/// message quotes, or it did not answer in time.
 class RankFailed : public Error {
  public:
-  /// The error with this message; `rank`: who threw, where that is known.
+  /// `rank`: the rank that failed, where it is known.
   explicit RankFailed(const std::string& message, std::optional<std::int64_t> rank = std::nullopt)
       : Error(message), rank_(rank) {}
 
-  /// The rank that threw; none where the connection broke, which does not tell whose fault it was.
+  /// The rank that threw; none where a connection broke, because either side may have failed.
   std::optional<std::int64_t> rank() const noexcept { return rank_; }
 
  private:
   std::optional<std::int64_t> rank_;
 };
 
-/// A curve from which a recipe cannot read a learning rate. The message says why and what to
-/// change.
+/// A curve on which a recipe finds no learning rate. The message says why and what to change.
 class NoSuggestion : public Error {
  public:
   using Error::Error;
 };
 
-/// A picture that could not be drawn or written.
+/// A picture that cannot be drawn or written.
 class PlotError : public Error {
  public:
   using Error::Error;
 };
 
-/// A state that could not be saved before, or brought back after, a range test.
+/// A state that could not be saved before a range test, or not restored after it.
 class SnapshotError : public Error {
  public:
   using Error::Error;
