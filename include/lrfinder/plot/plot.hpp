@@ -35,17 +35,23 @@ inline std::string ending_of(const std::string& path) {
   return ending;
 }
 
+/// What gnuplot wrote as text, which on Windows has a carriage return in every line.
+inline std::string with_plain_line_ends(std::string text) {
+  text.erase(std::remove(text.begin(), text.end(), '\r'), text.end());
+  return text;
+}
+
 /// The contents of a picture's file, by the ending of its name.
 inline std::string picture_file(const std::vector<NamedCurve>& curves, const std::string& ending,
                                 const PlotOptions& options) {
   const auto drawn_as = [&](PictureFormat format) {
     return run_gnuplot(gnuplot_script(curves, format, options));
   };
-  if (ending == "svg") return drawn_as(PictureFormat::svg);
+  if (ending == "svg") return with_plain_line_ends(drawn_as(PictureFormat::svg));
   if (ending == "png") return drawn_as(PictureFormat::png);
   if (ending == "pdf") return drawn_as(PictureFormat::pdf);
   if (ending == "txt") {
-    const std::string text = drawn_as(PictureFormat::txt);
+    const std::string text = with_plain_line_ends(drawn_as(PictureFormat::txt));
     return text.substr(text.front() == '\f' ? 1 : 0);
   }
   if (ending == "gp") {
@@ -55,8 +61,9 @@ inline std::string picture_file(const std::vector<NamedCurve>& curves, const std
   if (ending == "html") {
     const Picture picture = Composer(curves, options).compose();
     const Layout layout(picture, options.width(), options.height());
-    return html_page(picture, layout,
-                     run_gnuplot(gnuplot_script(picture, layout, PictureFormat::svg)));
+    return html_page(
+        picture, layout,
+        with_plain_line_ends(run_gnuplot(gnuplot_script(picture, layout, PictureFormat::svg))));
   }
   throw PlotError("plot: the file ends in \"" + printable(ending) +
                   "\"; it must end in .svg, .png, .pdf, .html, .txt or .gp");
