@@ -31,7 +31,7 @@ TEST_CASE("a temporary file reads what was written to it") {
 TEST_CASE("a temporary file is gone with its object") {
   const TemporaryDirectory directory;
   {
-    TemporaryFile file(directory.path().string());
+    TemporaryFile file(directory.name());
     file.write_at(0, "hello", 5);
   }
   CHECK(files_in(directory) == 0);
@@ -40,7 +40,7 @@ TEST_CASE("a temporary file is gone with its object") {
 TEST_CASE("a temporary file can be kept, but takes the place of no other") {
   const TemporaryDirectory directory;
   const std::string path = directory / "kept";
-  TemporaryFile file(directory.path().string());
+  TemporaryFile file(directory.name());
   file.write_at(0, "hello", 5);
   file.keep(path);
   CHECK(read_file(path) == "hello");

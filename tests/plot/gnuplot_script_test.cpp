@@ -159,6 +159,18 @@ TEST_CASE("the ranges of both axes can be set") {
   CHECK(range(text, "y") == std::pair(-1.0, 7.0));
 }
 
+TEST_CASE("the narrowest and the widest range can be drawn") {
+  const History history({0.1, 0.2, 0.3}, {3, 2, 1});
+  for (const auto& [low, high] : {std::pair(0.0, 5e-324), std::pair(1.0, std::nextafter(1.0, 2.0)),
+                                  std::pair(0.0, 1.7e308)}) {
+    CHECK_NOTHROW(script(history, PlotOptions().log_lr(false).lr_range(low, high)));
+    CHECK_NOTHROW(script(history, PlotOptions().loss_range(low, high)));
+  }
+  CHECK_NOTHROW(script(history, PlotOptions().log_lr(true).lr_range(5e-324, 1.7e308)));
+  CHECK_THROWS_AS(script(history, PlotOptions().loss_range(-1.7e308, 1.7e308)),
+                  lrfinder::InvalidOption);
+}
+
 TEST_CASE("iterations at both ends can be left out") {
   const History history = histories::recorded({});
   CHECK(data_rows(script(history)) == history.size());

@@ -1,8 +1,9 @@
+#include <algorithm>
 #include <catch2.hpp>
+#include <chrono>
 #include <csignal>
-#include <cstdlib>
 #include <environment.hpp>
-#include <filesystem>
+#include <fake_gnuplot.hpp>
 #include <fstream>
 #include <string>
 #include <temporary_directory.hpp>
@@ -16,56 +17,73 @@ namespace {
 
 const std::string hello = "set terminal dumb\nset title 'hello'\nplot x\n";
 
-void write_program(const std::string& path, const std::string& text) {
-  std::ofstream(path) << "#!/bin/sh\n" << text;
-  std::filesystem::permissions(path, std::filesystem::perms::owner_all);
-}
-
 }  // namespace
 
-TEST_CASE("gnuplot draws what a script says") { CHECK_THAT(run_gnuplot(hello), contains("hello")); }
+// [gnuplot] marks what needs a real one.
 
-TEST_CASE("an error in a script is reported in gnuplot's words") {
+TEST_CASE("gnuplot draws what a script says", "[gnuplot]") {
+  CHECK_THAT(run_gnuplot(hello), contains("hello"));
+}
+
+TEST_CASE("an error in a script is reported in gnuplot's words", "[gnuplot]") {
   CHECK_THROWS_WITH(run_gnuplot("plot nothing_known\n"), contains("undefined variable"));
 }
 
-TEST_CASE("a script that draws nothing is an error") {
+TEST_CASE("a script that draws nothing is an error", "[gnuplot]") {
   CHECK_THROWS_AS(run_gnuplot(""), PlotError);
 }
 
 TEST_CASE("where there is no gnuplot the error says how to install it") {
   const TemporaryDirectory empty;
-  const EnvironmentVariable path("PATH", empty.path());
+  const EnvironmentVariable path("PATH", empty.name());
   CHECK_THROWS_WITH(run_gnuplot(hello),
                     contains("apt install gnuplot-nox") && contains("not found on PATH"));
 }
 
 TEST_CASE("a gnuplot that is too old, or none at all, is not used") {
-  const TemporaryDirectory directory;
   const auto [answer, reason] = GENERATE(table<std::string, std::string>(
       {{"gnuplot 5.2 patchlevel 8", "version 5.2;"}, {"hello", "of no known version;"}}));
-  write_program(directory / "gnuplot", "echo '" + answer + "'");
-  const EnvironmentVariable path("PATH", directory.path());
+  const FakeGnuplot gnuplot("echo", answer);
   CHECK_THROWS_WITH(run_gnuplot(hello), contains(reason) && contains("5.4 or newer"));
 }
 
-TEST_CASE("a gnuplot that is killed is reported") {
-  const TemporaryDirectory directory;
-  write_program(directory / "gnuplot",
-                "if [ $1 = --version ]; then echo gnuplot 6.0; else kill -9 $$; fi");
-  const EnvironmentVariable path("PATH", directory.path());
-  CHECK_THROWS_WITH(run_gnuplot(hello), contains("crashed with status -9"));
+TEST_CASE("gnuplot gets its script and nothing else") {
+  const FakeGnuplot gnuplot("echo");
+  const std::string script(200000, 'x');
+  std::string got = run_gnuplot(script);
+  got.erase(std::remove(got.begin(), got.end(), '\r'), got.end());  // a Windows program's
+  CHECK(got == "<--default-settings>\n" + script);
 }
 
-TEST_CASE("the user's settings of gnuplot do not show in pictures") {
+TEST_CASE("a gnuplot that crashes is reported") {
+  const FakeGnuplot gnuplot("crash");
+  CHECK_THROWS_WITH(run_gnuplot(hello), contains("crashed with status -"));
+}
+
+TEST_CASE("a gnuplot that hangs is killed") {
+  const FakeGnuplot gnuplot("hang");
+  CHECK_THROWS_WITH(run_gnuplot(hello, std::chrono::milliseconds(300)),
+                    contains("did not end within 0.3 s"));
+}
+
+TEST_CASE("what gnuplot says is reported without control characters") {
+  const FakeGnuplot gnuplot("complain");
+  CHECK_THROWS_WITH(run_gnuplot(hello),
+                    contains("failed with status 3: plot x\n     ^\n\\x1b[31mno x"));
+}
+
+TEST_CASE("the user's settings of gnuplot do not show in pictures", "[gnuplot]") {
   const TemporaryDirectory home;
   std::ofstream(home / ".gnuplot") << "set title 'mine'\n";
-  const EnvironmentVariable variable("HOME", home.path());
+  const EnvironmentVariable variable("HOME", home.name());
   CHECK_FALSE(contains("mine").match(run_gnuplot(hello)));
 }
 
+#ifndef _WIN32
 TEST_CASE("a program that ignores the end of its children can plot") {
+  const FakeGnuplot gnuplot("echo");
   auto* const old_action = std::signal(SIGCHLD, SIG_IGN);
   CHECK_THAT(run_gnuplot(hello), contains("hello"));
   std::signal(SIGCHLD, old_action);
 }
+#endif

@@ -1,5 +1,6 @@
 #include <catch2.hpp>
 #include <cmath>
+#include <fake_gnuplot.hpp>
 #include <filesystem>
 #include <fstream>
 #include <histories.hpp>
@@ -29,7 +30,7 @@ std::string contents(const std::string& path) {
 std::set<std::string> names_in(const std::filesystem::path& directory) {
   std::set<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(directory)) {
-    names.insert(entry.path().filename());
+    names.insert(utf8(entry.path().filename()));
   }
   return names;
 }
@@ -48,7 +49,7 @@ class WorkingDirectory {
 
 }  // namespace
 
-TEST_CASE("the ending of the file says what is drawn") {
+TEST_CASE("the ending of the file says what is drawn", "[gnuplot]") {
   const auto [ending, begin] =
       GENERATE(table<std::string, std::string>({{"svg", "<?xml"},
                                                 {"png", "\x89PNG"},
@@ -69,7 +70,7 @@ TEST_CASE("a file with an ending that is not known is refused") {
                     contains("must end in .svg, .png, .pdf, .html, .txt or .gp"));
 }
 
-TEST_CASE("nothing a user names runs as a command") {
+TEST_CASE("nothing a user names runs as a command", "[gnuplot]") {
   const TemporaryDirectory directory;
   const WorkingDirectory working(directory.path());
   History history = histories::recorded({});
@@ -93,14 +94,33 @@ TEST_CASE("nothing a user names runs as a command") {
   }
 }
 
-TEST_CASE("text is drawn as it is") {
+TEST_CASE("text is drawn as it is", "[gnuplot]") {
   const TemporaryDirectory directory;
   const std::string path = directory / "lr.svg";
   plot(histories::recorded({}), path, PlotOptions().title("`x` {/Symbol a}_2 @b \\n 'c' ü"));
   CHECK_THAT(contents(path), contains("`x` {/Symbol a}_2 @b \\n 'c' ü"));
 }
 
+TEST_CASE("the path of a picture may have blanks and letters of any script") {
+  const FakeGnuplot gnuplot("echo");
+  const TemporaryDirectory directory;
+  const std::string path = directory / "ü 学.svg";
+  plot(histories::recorded({}), path);
+  CHECK_THAT(lrfinder::detail::read_file(path), contains("set terminal svg"));
+}
+
+TEST_CASE("messages show no control characters of a path or a name") {
+  const History history = histories::recorded({});
+  const std::string name("a\0\x1b[31m", 7);
+  CHECK_THROWS_WITH(plot(history, "lr." + name), contains("a\\x00\\x1b[31m"));
+  CHECK_THROWS_WITH(plot(history, name + "/lr.gp"), contains("a\\x00\\x1b[31m"));
+  CHECK_THROWS_WITH(plot({{name, History()}}, "lr.gp"), contains("a\\x00\\x1b[31m"));
+  CHECK_THROWS_WITH(plot(history, "lr.gp", PlotOptions().metric(name)),
+                    contains("a\\x00\\x1b[31m"));
+}
+
 TEST_CASE("a picture that cannot be written leaves what was there") {
+  const FakeGnuplot gnuplot("echo");
   const TemporaryDirectory directory;
   const History history = histories::recorded({});
   CHECK_THROWS_WITH(plot(history, directory / "none/lr.svg"), contains("No such file"));
@@ -109,7 +129,7 @@ TEST_CASE("a picture that cannot be written leaves what was there") {
   CHECK(contents(directory / "lr.svg") == "old");
 }
 
-TEST_CASE("any curve can be drawn") {
+TEST_CASE("any curve can be drawn", "[gnuplot]") {
   const double infinity = std::numeric_limits<double>::infinity();
   const History history = GENERATE_COPY(
       History({0.1}, {1}), History({0.1}, {std::nan("")}), History({0.1, 0.1}, {1, 2}),
@@ -124,7 +144,7 @@ TEST_CASE("any curve can be drawn") {
   CHECK_NOTHROW(plot(history, directory / ("lr." + ending), PlotOptions().log_loss(logarithmic)));
 }
 
-TEST_CASE("a mark that has no place on the axes is in the legend") {
+TEST_CASE("a mark that has no place on the axes is in the legend", "[gnuplot]") {
   const auto [loss, logarithmic] =
       GENERATE(table<double, bool>({{std::nan(""), false}, {-1, true}}));
   std::ostringstream out;
@@ -133,7 +153,7 @@ TEST_CASE("a mark that has no place on the axes is in the legend") {
   CHECK_THAT(out.str(), contains("mine: 0.3"));
 }
 
-TEST_CASE("several curves fit into one picture") {
+TEST_CASE("several curves fit into one picture", "[gnuplot]") {
   const TemporaryDirectory directory;
   std::vector<NamedCurve> curves;
   for (int i = 0; i < 12; ++i) {
@@ -145,7 +165,7 @@ TEST_CASE("several curves fit into one picture") {
   CHECK_NOTHROW(plot({{"wd 0", h0}, {"wd 1e-4", h0}}, directory / "lr.png"));
 }
 
-TEST_CASE("a page needs nothing but itself, and shows values") {
+TEST_CASE("a page needs nothing but itself, and shows values", "[gnuplot]") {
   const TemporaryDirectory directory;
   const std::string path = directory / "lr.html";
   plot(histories::recorded({}), path, PlotOptions().title("</script><b>&\"title\""));
@@ -157,7 +177,7 @@ TEST_CASE("a page needs nothing but itself, and shows values") {
   }
 }
 
-TEST_CASE("a terminal gets text") {
+TEST_CASE("a terminal gets text", "[gnuplot]") {
   std::ostringstream out;
   plot(histories::recorded({}), out,
        PlotOptions().text_size(100, 20).mark({0.01, 50, 1, "steepest", ""}));
@@ -170,7 +190,7 @@ TEST_CASE("a terminal gets text") {
   CHECK(count <= 21);
 }
 
-TEST_CASE("a script left for another machine draws the picture there") {
+TEST_CASE("a script left for another machine draws the picture there", "[gnuplot]") {
   const TemporaryDirectory directory;
   lrfinder::write_gnuplot(histories::recorded({}), directory / "lr.gp");
   CHECK_THAT(lrfinder::run_gnuplot(contents(directory / "lr.gp")), contains("<svg"));

@@ -30,7 +30,7 @@ std::string expected(const std::vector<std::string>& texts) {
 
 }  // namespace
 
-TEST_CASE("gnuplot reads a string as the text it was made of") {
+TEST_CASE("gnuplot reads a string as the text it was made of", "[gnuplot]") {
   std::vector<std::string> texts = hostile_texts();
   CHECK(printed(texts) == expected(texts));
   std::mt19937 bits(7);

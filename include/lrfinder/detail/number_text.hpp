@@ -6,7 +6,6 @@
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <type_traits>
 
 // Numbers as text, read and written the same in any locale.
 //
@@ -45,15 +44,19 @@ inline std::string to_text(double value) { return shortest_text(value); }
 /// The number that the whole of `text` spells; nothing where it spells none, or one out of range.
 template <class Number>
 std::optional<Number> number_from(std::string_view text) {
-#ifndef __cpp_lib_to_chars
-  if constexpr (std::is_same_v<Number, double>) return fallback::double_from(text);
-#endif
   Number value{};
   const char* const end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, value);
   if (error != std::errc() || stop != end) return std::nullopt;
   return value;
 }
+
+#ifndef __cpp_lib_to_chars
+template <>
+inline std::optional<double> number_from(std::string_view text) {
+  return fallback::double_from(text);
+}
+#endif
 
 /// A number as people write it: rounded to some significant digits, its exponent without padding:
 /// "0.0123", "1.2e-5".

@@ -53,13 +53,19 @@ inline std::string power_of_ten(int exponent) {
   return text;
 }
 
+/// 10 to the power of `exponent`, rounded correctly, as std::pow does not on all systems.
+inline double decade(double exponent) {
+  const int whole = static_cast<int>(std::clamp(exponent, -400.0, 400.0));
+  return number_from<double>("1e" + std::to_string(whole)).value_or(whole < 0 ? 0 : HUGE_VAL);
+}
+
 /// About `count` labelled ticks at multiples of 1, 2 or 5 times a power of ten.
 inline std::vector<Tick> even_ticks(Range range, int count) {
   const double width = (range.high - range.low) / count;
-  const double decade = std::pow(10, std::floor(std::log10(width)));
-  double step = 10 * decade;
+  const double unit = decade(std::floor(std::log10(width)));
+  double step = 10 * unit;
   for (const double nice : {5.0, 2.0, 1.0}) {
-    if (nice * decade >= width) step = nice * decade;
+    if (nice * unit >= width) step = nice * unit;
   }
   const double largest = std::max(std::fabs(range.low), std::fabs(range.high));
   const int decimals = std::max(0, static_cast<int>(-std::floor(std::log10(step) + 1e-9)));
@@ -83,20 +89,19 @@ inline std::vector<Tick> decade_ticks(Range range, int count) {
     return value >= range.low * (1 - 1e-9) && value <= range.high * (1 + 1e-9);
   };
   int decades = 0;
-  for (int exponent = first; exponent <= last; ++exponent)
-    decades += within(std::pow(10, exponent));
+  for (int exponent = first; exponent <= last; ++exponent) decades += within(decade(exponent));
   if (decades < 2 && range.high / range.low < 5) return even_ticks(range, count);
   const int step = std::max(1, (decades + count - 1) / count);
   std::vector<Tick> ticks;
   for (int exponent = first; exponent <= last; ++exponent) {
-    const double decade = std::pow(10, exponent);
     for (int digit = 1; digit <= (step == 1 ? 9 : 1); ++digit) {
-      if (!within(digit * decade)) continue;
+      const double position = digit * decade(exponent);
+      if (!within(position)) continue;
       const bool labelled =
           digit == 1 ? exponent % step == 0 : decades < 3 && (digit == 2 || digit == 5);
       std::string label;
-      if (labelled) label = decades < 3 ? rounded(digit * decade) : power_of_ten(exponent);
-      ticks.push_back({digit * decade, label});
+      if (labelled) label = decades < 3 ? rounded(position) : power_of_ten(exponent);
+      ticks.push_back({position, label});
     }
   }
   return ticks;
@@ -120,7 +125,7 @@ inline Axis symmetric_log_axis(SymmetricLog scale, Range range) {
   Axis axis{range, false, {{0, "0"}}};
   const double nearest = 0.1 * (range.high - range.low);
   for (int exponent = static_cast<int>(std::ceil(std::log10(scale.threshold)));; ++exponent) {
-    const double position = scale(std::pow(10, exponent));
+    const double position = scale(decade(exponent));
     if (!(position < std::max(range.high, -range.low))) return axis;
     if (position < nearest) continue;
     if (position < range.high) axis.ticks.push_back({position, power_of_ten(exponent)});

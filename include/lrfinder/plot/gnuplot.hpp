@@ -50,7 +50,7 @@ inline std::string end_of_program(int status) {
 inline std::string printable_lines(std::string_view text) {
   std::string lines;
   while (!text.empty()) {
-    const std::string_view line = text.substr(0, text.find('\n'));
+    const std::string_view line = text.substr(0, text.find_first_of("\r\n"));
     if (!line.empty()) lines += (lines.empty() ? ": " : "\n") + printable(line);
     text.remove_prefix(std::min(line.size() + 1, text.size()));
   }

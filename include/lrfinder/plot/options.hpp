@@ -190,8 +190,7 @@ inline void check(const PlotOptions& options) {
                         ") must be finite and not negative");
   }
   for (const auto& range : {options.lr_range(), options.loss_range()}) {
-    if (range && !(std::isfinite(range->first) && std::isfinite(range->second) &&
-                   range->first < range->second)) {
+    if (range && !(std::isfinite(range->second - range->first) && range->first < range->second)) {
       throw InvalidOption("PlotOptions: a range from " + to_text(range->first) + " to " +
                           to_text(range->second) +
                           " is none; both ends must be finite, and the first the smaller one");

@@ -35,11 +35,17 @@ inline std::string ending_of(const std::string& path) {
   return ending;
 }
 
+/// What gnuplot wrote as text, which on Windows has a carriage return in every line.
+inline std::string with_plain_line_ends(std::string text) {
+  text.erase(std::remove(text.begin(), text.end(), '\r'), text.end());
+  return text;
+}
+
 /// The contents of a picture's file, by the ending of its name. `script(format)` draws it; `page()`
 /// makes the html page.
 template <class Script, class Page>
 std::string picture_file(const std::string& ending, Script&& script, Page&& page) {
-  if (ending == "svg") return run_gnuplot(script(PictureFormat::svg));
+  if (ending == "svg") return with_plain_line_ends(run_gnuplot(script(PictureFormat::svg)));
   if (ending == "png") return run_gnuplot(script(PictureFormat::png));
   if (ending == "pdf") return run_gnuplot(script(PictureFormat::pdf));
   if (ending == "html") return page();
@@ -47,7 +53,7 @@ std::string picture_file(const std::string& ending, Script&& script, Page&& page
     return "# Draw with: gnuplot FILE > picture.svg\n" + script(PictureFormat::svg);
   }
   if (ending == "txt") {
-    const std::string text = run_gnuplot(script(PictureFormat::txt));
+    const std::string text = with_plain_line_ends(run_gnuplot(script(PictureFormat::txt)));
     return text.substr(text.front() == '\f' ? 1 : 0);
   }
   throw PlotError("plot: the file ends in \"" + printable(ending) +
@@ -60,8 +66,9 @@ inline std::string picture_file(const std::vector<NamedCurve>& curves, const std
   const auto page = [&] {
     const Picture picture = Composer(curves, options).compose();
     const Layout layout(picture, options.width(), options.height());
-    return html_page(picture, layout,
-                     run_gnuplot(gnuplot_script(picture, layout, PictureFormat::svg)));
+    return html_page(
+        picture, layout,
+        with_plain_line_ends(run_gnuplot(gnuplot_script(picture, layout, PictureFormat::svg))));
   };
   return picture_file(ending, script, page);
 }

@@ -27,7 +27,7 @@ inline std::string plan_file(const TrainingPlan& plan, std::optional<double> pea
     return plan_script(plan, peak, format, options);
   };
   const auto page = [&] {
-    const std::string svg = run_gnuplot(script(PictureFormat::svg));
+    const std::string svg = with_plain_line_ends(run_gnuplot(script(PictureFormat::svg)));
     return "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
            "<title>Training plan</title>\n" +
            svg.substr(std::min(svg.find("<svg"), svg.size())) + "</html>\n";

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <environment.hpp>
+#include <filesystem>
+#include <string>
+#include <temporary_directory.hpp>
+
+/// Makes the program of fake_gnuplot.cpp the only gnuplot on PATH for as long as it lives.
+class FakeGnuplot {
+ public:
+  explicit FakeGnuplot(const std::string& drawing,
+                       const std::string& version = "gnuplot 6.0 patchlevel 0")
+      : path_("PATH", directory_.name()),
+        drawing_("FAKE_DRAWING", drawing),
+        version_("FAKE_VERSION", version) {
+    const std::filesystem::path program(LRFINDER_FAKE_GNUPLOT);
+    std::filesystem::copy_file(program,
+                               directory_.path() / ("gnuplot" + program.extension().string()));
+  }
+
+ private:
+  TemporaryDirectory directory_;
+  EnvironmentVariable path_, drawing_, version_;
+};
