@@ -45,18 +45,6 @@ std::size_t entries(const std::filesystem::path& directory) {
   return static_cast<std::size_t>(
       std::distance(std::filesystem::directory_iterator(directory), {}));
 }
-::setrlimit(RLIMIT_FSIZE, &limit);
-}
-~FileSizeLimit() {
-  ::setrlimit(RLIMIT_FSIZE, &old_limit_);
-  std::signal(SIGXFSZ, old_action_);
-}
-
-private:
-::rlimit old_limit_{};
-void (*old_action_)(int);
-}
-;
 
 }  // namespace
 
@@ -315,8 +303,16 @@ class FileSizeLimit {
   explicit FileSizeLimit(rlim_t bytes) : old_action_(std::signal(SIGXFSZ, SIG_IGN)) {
     ::getrlimit(RLIMIT_FSIZE, &old_limit_);
     const ::rlimit limit{bytes, old_limit_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() {
+    ::setrlimit(RLIMIT_FSIZE, &old_limit_);
+    std::signal(SIGXFSZ, old_action_);
+  }
 
- void (*old_action_)(int);
+ private:
+  ::rlimit old_limit_{};
+  void (*old_action_)(int);
 };
 
 }  // namespace
