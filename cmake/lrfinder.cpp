@@ -4,5 +4,5 @@
 #ifndef LRFINDER_COMPILED
 #define LRFINDER_COMPILED
 #endif
-#include <lrfinder/lrfinder.hpp>
 #include <lrfinder/finder/finder_inl.hpp>
+#include <lrfinder/lrfinder.hpp>

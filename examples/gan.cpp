@@ -1,5 +1,5 @@
 // Two optimizers: the rate of a generator is tested while the discriminator trains at its own. What
-// the criterion trains besides is named by also_restore, and given back with the rest.
+// the criterion trains besides is named by also_restore, and restored with the rest.
 
 #include <cstdio>
 #include <vector>

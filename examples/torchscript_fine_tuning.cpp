@@ -1,5 +1,5 @@
 // A model that comes from Python as TorchScript, to be trained further: the range test starts from
-// its weights and gives them back. data/first_five_digits.pt knows the digits 0 to 4; here it is to
+// its weights and restores them. data/first_five_digits.pt knows the digits 0 to 4; here it is to
 // learn the rest.
 
 #include <cstdio>

@@ -73,7 +73,7 @@ RangeTestOptions on_all(Process& process) {
   return RangeTestOptions().ranks(lrfinder::distributed(process.group));
 }
 
-/// Runs a test, and reports how it ended and what was not given back.
+/// Runs a test, and reports how it ended and what was not restored.
 template <class Test>
 Report report_of(torch::nn::Sequential& model, torch::optim::Optimizer& optimizer, Test&& test) {
   Report report{{"error", ""}, {"rank", ""}};

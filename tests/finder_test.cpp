@@ -56,7 +56,7 @@ TEST_CASE("training after range_test is bit for bit the training without it") {
   CHECK(same_bits(run(true), run(false)));
 }
 
-TEST_CASE("range_test gives everything back, gradients and single training flags included") {
+TEST_CASE("range_test restores everything, gradients and single training flags included") {
   torch::manual_seed(3);
   auto model = small_classifier();
   torch::optim::SGD optimizer(model->parameters(), torch::optim::SGDOptions(0.1).momentum(0.9));
@@ -427,7 +427,7 @@ TEST_CASE("reset after an automatic restore leaves later training alone") {
   CHECK(trained.differences(Everything(*model, optimizer)).empty());
 }
 
-TEST_CASE("an exception from user code arrives as thrown, and everything is given back") {
+TEST_CASE("an exception from user code arrives as thrown, and everything is restored") {
   struct Trouble : std::exception {};
   torch::manual_seed(1);
   auto model = small_classifier();
@@ -555,7 +555,7 @@ TEST_CASE("wrong use is reported before anything is touched") {
   CHECK_THROWS_WITH(finder.also_restore(missing), contains("also_restore: a module is empty"));
 }
 
-TEST_CASE("a step that cannot be taken is explained, and everything is given back") {
+TEST_CASE("a step that cannot be taken is explained, and everything is restored") {
   auto model = small_classifier();
   torch::optim::SGD optimizer(model->parameters(), 1e-3);
   const auto batches = class_batches(3, 5, 4, 3);
@@ -588,7 +588,7 @@ TEST_CASE("a step that cannot be taken is explained, and everything is given bac
   CHECK_THROWS_WITH(finder.range_test(batches), contains("parameters of another model"));
 }
 
-TEST_CASE("tensors that only the optimizer knows are given back") {
+TEST_CASE("tensors that only the optimizer knows are restored") {
   auto model = small_classifier();
   auto temperature = torch::ones({1}, torch::requires_grad());
   auto parameters = model->parameters();

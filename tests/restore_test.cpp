@@ -1,4 +1,4 @@
-// The promise that everything is given back, attacked: faults thrown from every place that runs
+// The promise that everything is restored, attacked: faults thrown from every place that runs
 // user code, and random combinations of models, optimizers, options and loaders.
 
 #include <catch2.hpp>

@@ -11,6 +11,7 @@
 #include <lrfinder/data/loader.hpp>
 #include <lrfinder/data/objective.hpp>
 #include <lrfinder/error.hpp>
+#include <lrfinder/finder/finder.hpp>
 #include <lrfinder/history/history.hpp>
 #include <lrfinder/options.hpp>
 #include <lrfinder/plot/options.hpp>
@@ -18,7 +19,6 @@
 #include <lrfinder/suggest/race_result.hpp>
 #include <lrfinder/suggest/suggestion.hpp>
 #include <lrfinder/torch/module.hpp>
-#include <lrfinder/finder/finder.hpp>
 
 namespace lrfinder {
 

@@ -54,6 +54,7 @@ class PlanLR : public torch::optim::LRScheduler {
   PlanLR(torch::optim::Optimizer& optimizer, const TrainingPlan& plan)
       : PlanLR(optimizer, plan, plan.peak().value_or(0)) {}
 
+  /// The plan that it follows.
   const TrainingPlan& plan() const noexcept { return plan_; }
 
   /// Number of times that step() has been called: the step of the plan that the next update is.
@@ -89,7 +90,7 @@ class PlanLR : public torch::optim::LRScheduler {
   }
 
  protected:
-  // Of the next step; LRScheduler::step() sets them, and counts.
+  /// The rates of the next step, which LRScheduler::step() sets.
   std::vector<double> get_lrs() override { return lrs_at(step_count() + 1); }
 
  private:

@@ -48,7 +48,7 @@ std::shared_ptr<torch::optim::Optimizer> optimizer_of(Net& net, const std::strin
                                              torch::optim::SGDOptions(1e-4).momentum(0.9));
 }
 
-// An update, so that there is a state to give back.
+// An update, so that there is a state to restore.
 void train_once(Net& net, torch::optim::Optimizer& optimizer, const TensorBatch& batch) {
   net->forward(batch.data.to(net->hidden.device())).pow(2).mean().backward();
   optimizer.step();
@@ -142,7 +142,7 @@ TEST_CASE("a race on an accelerator is the race on the CPU") {
   CHECK(race(accelerator) == race(torch::kCPU));
 }
 
-TEST_CASE("the random state of an accelerator is given back") {
+TEST_CASE("the random state of an accelerator is restored") {
   const auto loader = class_batches(5, 16, 4, 3);
   Net net(accelerator);
   torch::optim::SGD optimizer(net->parameters(), 1e-4);

@@ -63,7 +63,7 @@ TEST_CASE("a criterion of the form (model, batch) takes batches of any type") {
   CHECK(finder.range_test(batches, RangeTestOptions().num_iter(10)).size() == 10);
 }
 
-TEST_CASE("a criterion with parameters of its own is given back") {
+TEST_CASE("a criterion with parameters of its own is restored") {
   struct ScaledImpl : torch::nn::Module {
     ScaledImpl() : scale(register_parameter("scale", torch::ones({1}))) {}
     Tensor forward(const Tensor& output, const Tensor& target) {

@@ -190,7 +190,7 @@ TEST_CASE("val_batches evaluates the first batches of the validation loader only
   CHECK(first_loss(9) == Approx(3));
 }
 
-TEST_CASE("what else the criterion trains is given back when it is named") {
+TEST_CASE("what else the criterion trains is restored when it is named") {
   torch::manual_seed(3);
   torch::nn::Linear generator(4, 4);
   torch::nn::Linear discriminator(4, 1);

@@ -1,4 +1,4 @@
-// LRFinder::race: what it trains, and that it gives everything back.
+// LRFinder::race: what it trains, and that it restores everything.
 
 #include <catch2.hpp>
 #include <cmath>
@@ -67,7 +67,7 @@ const auto thirty_iterations = RangeTestOptions().start_lr(1e-5).end_lr(10).num_
 
 }  // namespace
 
-TEST_CASE("a race gives everything back") {
+TEST_CASE("a race restores everything") {
   const auto snapshot = GENERATE(Snapshot::device, Snapshot::host, Snapshot::disk);
   const bool validates = GENERATE(false, true);
   const bool restored = GENERATE(true, false);

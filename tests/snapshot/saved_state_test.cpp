@@ -159,7 +159,7 @@ struct CountingSGD : SGD {
 
 }  // namespace
 
-TEST_CASE("every optimizer is given back, with a state at the start and without") {
+TEST_CASE("every optimizer is restored, with a state at the start and without") {
   const auto kind = GENERATE(from_range(optimizers));
   const bool fine_tuning = GENERATE(false, true);
   const auto snapshot = GENERATE(Snapshot::device, Snapshot::host, Snapshot::disk);
@@ -183,7 +183,7 @@ TEST_CASE("every optimizer is given back, with a state at the start and without"
   CHECK(same_bits(run(true), run(false)));
 }
 
-TEST_CASE("options that user code changes during the test are given back") {
+TEST_CASE("options that user code changes during the test are restored") {
   const auto& [name, make] = GENERATE(from_range(optimizers));
   INFO(name);
   auto model = small_classifier();
@@ -203,7 +203,7 @@ TEST_CASE("options that user code changes during the test are given back") {
   CHECK(before.differences(Everything(*model, *optimizer)) == "");
 }
 
-TEST_CASE("a user's optimizer is given back through LibTorch's serialization") {
+TEST_CASE("a user's optimizer is restored through LibTorch's serialization") {
   torch::manual_seed(5);
   auto model = small_classifier();
   OwnOptimizer optimizer(model->parameters(), 1e-3);
@@ -226,7 +226,7 @@ TEST_CASE("a user's optimizer is given back through LibTorch's serialization") {
   CHECK(same_bits(velocity, value));
 }
 
-TEST_CASE("a user's optimizer derived from one of LibTorch's is given back, its members too") {
+TEST_CASE("a user's optimizer derived from one of LibTorch's is restored, its members too") {
   torch::manual_seed(5);
   auto model = small_classifier();
   CountingSGD optimizer(model->parameters(), SGDOptions(1e-3).momentum(0.9));
@@ -241,7 +241,7 @@ TEST_CASE("a user's optimizer derived from one of LibTorch's is given back, its 
   CHECK(optimizer.steps.item<float>() == (fine_tuning ? 4 : 0));
 }
 
-TEST_CASE("a user's optimizer that cannot be loaded is said to be lost; all else is given back") {
+TEST_CASE("a user's optimizer that cannot be loaded is reported; all else is restored") {
   torch::manual_seed(5);
   auto model = small_classifier();
   OwnOptimizer optimizer(model->parameters(), 1e-3);
@@ -280,7 +280,7 @@ TEST_CASE("a user's optimizer that cannot be saved is refused before anything ru
   CHECK(calls == 0);
 }
 
-TEST_CASE("odd tensors are given back bit for bit") {
+TEST_CASE("odd tensors are restored bit for bit") {
   struct OddImpl : torch::nn::Module {
     OddImpl() {
       tied = register_parameter("tied", torch::randn({3, 4}));
@@ -323,7 +323,7 @@ TEST_CASE("odd tensors are given back bit for bit") {
   CHECK(model->tied.is_same(model->also_tied));
 }
 
-TEST_CASE("sparse gradients are given back") {
+TEST_CASE("sparse gradients are restored") {
   torch::nn::Embedding model(torch::nn::EmbeddingOptions(10, 3).sparse(true));
   SGD optimizer(model->parameters(), 1e-3);
   std::vector<TensorBatch> batches;
@@ -360,4 +360,93 @@ TEST_CASE("a model that swaps the storage of its own tensors gets the first one 
   LRFinder finder(model, optimizer, cross_entropy);
   finder.range_test(class_batches(3, 5, 4, 3), RangeTestOptions().num_iter(3));
   CHECK(before.differences(Everything(*model, optimizer)) == "");
+}
+
+namespace {
+
+// A layer whose train() fails when it is told to, as an override of a user's may.
+struct StubbornImpl : torch::nn::Module {
+  StubbornImpl() : linear(register_module("linear", torch::nn::Linear(4, 3))) {}
+  void train(bool on = true) override {
+    if (fails) throw std::runtime_error("no training flag today");
+    Module::train(on);
+  }
+  Tensor forward(const Tensor& input) { return linear->forward(input); }
+  torch::nn::Linear linear;
+  bool fails = false;
+};
+TORCH_MODULE(Stubborn);
+
+// A layer with a running mean, which forward() draws into the graph.
+struct RunningMeanImpl : torch::nn::Module {
+  RunningMeanImpl()
+      : linear(register_module("linear", torch::nn::Linear(4, 3))),
+        mean(register_buffer("mean", torch::zeros({3}))) {}
+  Tensor forward(const Tensor& input) {
+    const Tensor output = linear->forward(input);
+    mean.detach_().mul_(0.9).add_(output.mean(0), 0.1);
+    return output - mean;
+  }
+  torch::nn::Linear linear;
+  Tensor mean;
+};
+TORCH_MODULE(RunningMean);
+
+}  // namespace
+
+TEST_CASE("a module that cannot restore its training flag keeps nothing else from being restored") {
+  torch::manual_seed(6);
+  Stubborn model;
+  model->eval();
+  SGD optimizer(model->parameters(), SGDOptions(1e-2).momentum(0.9));
+  const auto batches = class_batches(4, 6, 4, 3);
+  const auto weight = model->linear->weight.detach().clone();
+  const auto random = at::globalContext().defaultGenerator(torch::kCPU).get_state();
+  int evaluations = 0;
+  LRFinder finder(model, optimizer, [&](const Tensor& output, const Tensor& target) {
+    torch::rand({1});
+    model->fails = ++evaluations == 3;
+    if (model->fails) throw std::out_of_range("mine");
+    return cross_entropy(output, target);
+  });
+  try {
+    finder.range_test(batches);
+    FAIL("nothing was thrown");
+  } catch (const lrfinder::SnapshotError& error) {
+    CHECK_THAT(error.what(), contains("no training flag today") &&
+                                 contains("the training flag of a module") &&
+                                 contains("ended by this exception: mine"));
+    CHECK_THROWS_AS(std::rethrow_if_nested(error), std::out_of_range);
+  }
+  CHECK(same_bits(model->linear->weight, weight));
+  CHECK(same_bits(at::globalContext().defaultGenerator(torch::kCPU).get_state(), random));
+  CHECK(optimizer.state().empty());
+  CHECK(optimizer.param_groups()[0].options().get_lr() == 1e-2);
+}
+
+TEST_CASE("a buffer that a forward pass drew into its graph is a plain buffer again") {
+  torch::manual_seed(7);
+  RunningMean model;
+  SGD optimizer(model->parameters(), 1e-3);
+  const auto batches = class_batches(4, 6, 4, 3);
+  const Everything before(*model, optimizer);
+  LRFinder finder(model, optimizer, cross_entropy);
+  finder.range_test(batches, RangeTestOptions().num_iter(5));
+  CHECK(model->mean.is_leaf());
+  CHECK_FALSE(model->mean.requires_grad());
+  CHECK(before.differences(Everything(*model, optimizer)).empty());
+}
+
+TEST_CASE("a tensor that cannot be saved is named, and the optimizer is not blamed") {
+  torch::manual_seed(8);
+  torch::nn::Linear model(4, 3);
+  const auto batches = class_batches(2, 6, 4, 3);
+  model->register_buffer("elsewhere", torch::empty({2, 5}, torch::kMeta));
+  SGD optimizer(model->parameters(), 1e-3);
+  LRFinder finder(model, optimizer, cross_entropy);
+  const Snapshot snapshot = GENERATE(Snapshot::host, Snapshot::disk);
+  const auto options = RangeTestOptions().num_iter(3).snapshot(snapshot);
+  CHECK_THROWS_AS(finder.range_test(batches, options), lrfinder::SnapshotError);
+  CHECK_THROWS_WITH(finder.range_test(batches, options),
+                    contains("[2, 5]") && contains("cannot be saved") && !contains("optimizer"));
 }

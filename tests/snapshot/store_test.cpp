@@ -177,7 +177,7 @@ TEST_CASE("a snapshot file that is cut short is reported") {
                     contains("was cut short"));
 }
 
-TEST_CASE("of a file that is cut short all is named that could not be given back") {
+TEST_CASE("of a file that is cut short all is named that could not be restored") {
   const TemporaryFolder folder;
   torch::manual_seed(4);
   auto model = small_classifier();
@@ -195,7 +195,7 @@ TEST_CASE("of a file that is cut short all is named that could not be given back
                                                      }));
     FAIL("nothing was thrown");
   } catch (const SnapshotError& error) {
-    CHECK_THAT(error.what(), contains("was cut short; this could not be given back"));
+    CHECK_THAT(error.what(), contains("was cut short; this could not be restored"));
     CHECK_THAT(error.what(), contains("the optimizer's own members") && contains("float[8]"));
     CHECK_THAT(error.what(), !contains("float[8, 4]"));
   }

@@ -67,7 +67,7 @@ TEST_CASE("the types of a finder can be written out") {
   CHECK(reference.range_test(class_batches(3, 5, 4, 3)).size() == 100);
 }
 
-TEST_CASE("a TorchScript module is trained and given back") {
+TEST_CASE("a TorchScript module is trained and restored") {
   torch::jit::Module model("Scripted");
   const auto weight = torch::randn({3, 4}, torch::requires_grad());
   model.register_parameter("weight", weight, /*is_buffer=*/false);

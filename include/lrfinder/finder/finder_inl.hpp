@@ -15,6 +15,7 @@
 #include <lrfinder/data/any_loader.hpp>
 #include <lrfinder/distributed/session.hpp>
 #include <lrfinder/error.hpp>
+#include <lrfinder/finder/finder.hpp>
 #include <lrfinder/history/history.hpp>
 #include <lrfinder/history/recorder.hpp>
 #include <lrfinder/options.hpp>
@@ -31,7 +32,6 @@
 #include <lrfinder/suggest/suggestion.hpp>
 #include <lrfinder/torch/module.hpp>
 #include <lrfinder/torch/optimizer.hpp>
-#include <lrfinder/finder/finder.hpp>
 #include <lrfinder/training/progress_reporter.hpp>
 #include <lrfinder/training/range_test.hpp>
 #include <lrfinder/training/resolve.hpp>

@@ -84,6 +84,7 @@ class TrainingPlan {
     decay_ = decay;
     return *this;
   }
+  /// How the rate falls.
   Decay decay() const noexcept { return decay_; }
 
   /// The rate at the end as a share of the peak, in [0, 1]; Decay::inverse_sqrt and Decay::step do
@@ -93,6 +94,7 @@ class TrainingPlan {
     final_fraction_ = share;
     return *this;
   }
+  /// The rate at the end as a share of the peak.
   double final_fraction() const noexcept { return final_fraction_; }
 
   /// The rate at the start of a warm-up, or at the bottom of a cycle, as a share of the peak, in
@@ -102,6 +104,7 @@ class TrainingPlan {
     start_fraction_ = share;
     return *this;
   }
+  /// The rate at the start as a share of the peak.
   double start_fraction() const noexcept { return start_fraction_; }
 
   /// The rate first rises over so many steps, less than all: on a line, in a one-cycle plan as its
@@ -137,6 +140,7 @@ class TrainingPlan {
     step_size_ = steps;
     return *this;
   }
+  /// Steps from one fall to the next, or of half a cycle.
   std::int64_t step_size() const noexcept {
     const auto steps = static_cast<double>(steps_);
     const double share = shape_ == Shape::cyclical ? steps / 8 : (steps - warmup()) / 3;
@@ -150,6 +154,7 @@ class TrainingPlan {
     gamma_ = factor;
     return *this;
   }
+  /// The factor of a fall, or of a step.
   double gamma() const noexcept { return gamma_; }
 
   /// How the cycles of a cyclical plan shrink. Default: Cycle::triangular.
@@ -158,6 +163,7 @@ class TrainingPlan {
     cycle_ = cycle;
     return *this;
   }
+  /// How cycles shrink.
   Cycle cycle() const noexcept { return cycle_; }
 
   /// Momentum (SGD's momentum, Adam's first beta) goes from `high` at the lowest rate to `low` at

@@ -6,13 +6,14 @@
 
 #include <torch/torch.h>
 
+#include <lrfinder/snapshot/restore_errors.hpp>
 #include <lrfinder/torch/autocast.hpp>
 #include <lrfinder/torch/module.hpp>
 
 namespace lrfinder::detail {
 
-/// The training flag of every submodule of a model, to switch between training and evaluation and
-/// to put back.
+/// The training flag of every submodule of a model: switches between training and evaluation, and
+/// restores.
 ///
 /// A submodule that the user set to eval inside a model in training mode stays in eval while the
 /// test trains; a model that comes in eval mode as a whole is trained.
@@ -29,7 +30,7 @@ class TrainingMode {
   /// Training mode, as the user has set it up.
   void train() {
     if (was_training_) {
-      restore();
+      for (auto& [module, on] : flags_) set(module, on);
     } else {
       model_.train(true);
     }
@@ -38,10 +39,11 @@ class TrainingMode {
   /// Eval mode for all.
   void evaluate() { model_.train(false); }
 
-  /// The flags as they were. Parents come first, because setting theirs sets their children's.
-  void restore() {
-    for (auto& [module, on] : flags_) {
-      if (module.is_training() != on) module.train(on);
+  /// Restores the flags, each whatever the others do: a module may override train(). Parents come
+  /// first, because setting theirs sets their children's.
+  void restore(RestoreErrors& errors) {
+    for (auto& flag : flags_) {
+      errors.unless("the training flag of a module", [&] { set(flag.module, flag.on); });
     }
   }
 
@@ -50,6 +52,11 @@ class TrainingMode {
     ModuleHandle module;
     bool on;
   };
+
+  static void set(ModuleHandle& module, bool on) {
+    if (module.is_training() != on) module.train(on);
+  }
+
   ModuleHandle model_;
   bool was_training_;
   std::vector<Flag> flags_;

@@ -2,17 +2,21 @@
 
 #include <exception>
 #include <string>
+#include <string_view>
 
 #include <torch/torch.h>
 
 namespace lrfinder::detail {
 
-/// Notes what could not be given back, so that all else still is.
+/// Collects what could not be restored, so that all else still is.
 class RestoreErrors {
  public:
-  /// Gives something back by `restore()`; where that throws, `what` is lost.
+  /// Sets memory aside for the description: a restore may be due to there being none left.
+  RestoreErrors() { description_.reserve(4000); }
+
+  /// Runs `restore()`; where it throws, `what` could not be restored.
   template <class Restore>
-  void unless(const std::string& what, Restore&& restore) {
+  void unless(std::string_view what, Restore&& restore) noexcept {
     try {
       restore();
     } catch (const c10::Error& error) {
@@ -24,19 +28,27 @@ class RestoreErrors {
     }
   }
 
-  /// What has been lost, and why; empty where nothing has.
+  /// Whether anything could not be restored.
+  bool any() const noexcept { return any_; }
+
+  /// What could not be restored, and why.
   const std::string& description() const noexcept { return description_; }
 
  private:
-  void add(const std::string& what, const std::string& reason) {
-    if (reason != reason_) {
-      description_ +=
-          (description_.empty() ? "" : "; ") + reason + "; this could not be given back:";
-      reason_ = reason;
+  void add(std::string_view what, std::string_view reason) noexcept {
+    any_ = true;
+    try {
+      if (description_.empty() || reason != reason_) {
+        if (!description_.empty()) description_ += "; ";
+        description_.append(reason).append("; this could not be restored:");
+        reason_ = reason;
+      }
+      description_.append(" ").append(what);
+    } catch (...) {  // no memory for words: any() tells
     }
-    description_ += ' ' + what;
   }
 
+  bool any_ = false;
   std::string description_;
   std::string reason_;
 };

@@ -87,18 +87,18 @@ class SavedOptimizer {
   SavedOptimizer(torch::optim::Optimizer& optimizer, SavedTensors& tensors, SnapshotStore& store,
                  const Placement& placement)
       : optimizer_(&optimizer), store_(&store), placement_(placement) {
+    for (const auto& group : optimizer.param_groups()) {
+      for (const auto& parameter : group.params()) tensors.save(parameter);
+    }
     try {
-      for (const auto& group : optimizer.param_groups()) {
-        for (const auto& parameter : group.params()) tensors.save(parameter);
-        save_options(group.options());
-      }
+      for (const auto& group : optimizer.param_groups()) save_options(group.options());
       for (const auto& [parameter, state] : optimizer.state()) {
         other_state_[parameter] = clone(*state, tensors);
       }
       if (!is_libtorchs(optimizer)) save_rest();
     } catch (const c10::Error& error) {
       throw SnapshotError(
-          std::string("LRFinder: the optimizer cannot be saved, and so could not be given back. "
+          std::string("LRFinder: the optimizer cannot be saved, and so could not be restored. "
                       "An optimizer of your own has to implement LibTorch's serialization: its "
                       "save() and load(), and clone() and serialize() of its options and states. "
                       "LibTorch says: ") +
@@ -109,25 +109,26 @@ class SavedOptimizer {
   SavedOptimizer& operator=(SavedOptimizer&&) = default;
 
   /// Sets the optimizer's own state objects aside; the clones take their place.
-  void set_state_aside() { std::swap(other_state_, optimizer_->state()); }
+  void set_state_aside() { optimizer_->state().swap(other_state_); }
 
-  /// Makes the optimizer what it was, but for what is noted in `lost`. The tensors are restored by
-  /// the SavedTensors.
-  void restore(RestoreErrors& lost) {
+  /// Makes the optimizer what it was, but for what is added to `errors`. The tensors are restored
+  /// by the SavedTensors.
+  void restore(RestoreErrors& errors) {
     if (rest_) {
-      lost.unless("the optimizer's own members", [&] {
+      errors.unless("the optimizer's own members", [&] {
         load_archive(*store_, *rest_, {}, [&](auto& archive) { optimizer_->load(archive); });
       });
     }
-    optimizer_->state() = std::move(other_state_);
+    optimizer_->state().swap(
+        other_state_);  // not by moving, which allocates in LibTorch's hash map
     for (auto& [state, copy] : archived_states_) {
-      lost.unless("a state of the optimizer", [&, state = state, copy = copy] {
+      errors.unless("a state of the optimizer", [&, state = state, copy = copy] {
         load_archive(*store_, copy, {}, [&](auto& archive) { state->serialize(archive); });
       });
     }
     auto& groups = optimizer_->param_groups();
     for (std::size_t i = 0; i < restore_options_.size() && i < groups.size(); ++i) {
-      lost.unless("options of the optimizer", [&] { restore_options_[i](groups[i].options()); });
+      errors.unless("options of the optimizer", [&] { restore_options_[i](groups[i].options()); });
     }
   }
 
@@ -201,8 +202,8 @@ class SavedOptimizer {
 
   // Swaps two states for as long as it lives.
   struct Swapped {
-    Swapped(OptimizerState& one, OptimizerState& other) : a(one), b(other) { std::swap(a, b); }
-    ~Swapped() { std::swap(a, b); }
+    Swapped(OptimizerState& one, OptimizerState& other) : a(one), b(other) { a.swap(b); }
+    ~Swapped() { a.swap(b); }
     Swapped(const Swapped&) = delete;
     Swapped& operator=(const Swapped&) = delete;
     OptimizerState& a;

@@ -20,7 +20,7 @@
 
 namespace lrfinder::detail {
 
-/// What a range test borrows.
+/// What a training changes.
 struct TrainingState {
   std::vector<ModuleHandle> modules;                 // the model first
   std::vector<torch::optim::Optimizer*> optimizers;  // the one that updates the model first
@@ -34,25 +34,24 @@ struct SnapshotOptions {
   std::string dir;
 };
 
-/// Everything that a range test borrows, as it was: parameters, buffers and gradients, the state
+/// Everything that a training changes, as it was: parameters, buffers and gradients, the state
 /// and options of the optimizer, the training flags of all submodules, the random state.
 class SavedState {
  public:
-  /// Saves what is borrowed. When it throws, nothing has changed.
-  SavedState(const TrainingState& borrowed, const Placement& placement,
-             const SnapshotOptions& options)
+  /// Saves it. When it throws, nothing has changed.
+  SavedState(const TrainingState& state, const Placement& placement, const SnapshotOptions& options)
       : random_(placement.device),
         store_(make_store(options)),
         tensors_(*store_, treatment_of_gradients(options), placement) {
-    for (torch::optim::Optimizer* optimizer : borrowed.optimizers) {
+    for (torch::optim::Optimizer* optimizer : state.optimizers) {
       optimizers_.emplace_back(*optimizer, tensors_, *store_, placement);
     }
-    for (const ModuleHandle& module : borrowed.modules) {
+    for (const ModuleHandle& module : state.modules) {
       module.each_parameter([&](const torch::Tensor& parameter) { tensors_.save(parameter); });
       module.each_buffer([&](const torch::Tensor& buffer) { tensors_.save(buffer); });
       modes_.emplace_back(module);
     }
-    for (const torch::Tensor& tensor : borrowed.tensors) tensors_.save(tensor);
+    for (const torch::Tensor& tensor : state.tensors) tensors_.save(tensor);
     tensors_.set_gradients_aside();
     for (SavedOptimizer& optimizer : optimizers_) optimizer.set_state_aside();
   }
@@ -60,17 +59,17 @@ class SavedState {
   /// The training flags of the model.
   TrainingMode& model_mode() { return modes_.front(); }
 
-  /// Gives everything back. To be called once. Throws SnapshotError, after all that can be given
-  /// back has been, when a copy was damaged or a user's optimizer could not be loaded.
+  /// Restores everything: each part whatever happens to the others. To be called once. Throws
+  /// SnapshotError in the end where something could not be restored: a copy was damaged, a user's
+  /// optimizer could not be loaded, a module's train() throws.
   void restore() {
-    RestoreErrors lost;
-    for (SavedOptimizer& optimizer : optimizers_) optimizer.restore(lost);
-    for (TrainingMode& mode : modes_) mode.restore();
-    random_.restore();
-    tensors_.restore(lost);
-    if (lost.description().empty()) return;
+    for (SavedOptimizer& optimizer : optimizers_) optimizer.restore(errors_);
+    for (TrainingMode& mode : modes_) mode.restore(errors_);
+    errors_.unless("the random state", [&] { random_.restore(); });
+    tensors_.restore(errors_);
+    if (!errors_.any()) return;
     const std::string kept = store_->keep();
-    throw SnapshotError("LRFinder: " + lost.description() +
+    throw SnapshotError("LRFinder: " + errors_.description() +
                         ". That stays as the test left it, all else is as it was" +
                         (kept.empty() ? "" : "; the snapshot file " + kept + " has been kept"));
   }
@@ -89,6 +88,7 @@ class SavedState {
     return std::make_unique<MemoryStore>(/*on_host=*/options.kind == Snapshot::host);
   }
 
+  RestoreErrors errors_;
   RandomState random_;
   std::unique_ptr<SnapshotStore> store_;
   SavedTensors tensors_;
@@ -96,7 +96,7 @@ class SavedState {
   std::vector<TrainingMode> modes_;
 };
 
-/// Gives everything back while an exception is being handled. Where that fails, the SnapshotError
+/// Restores everything while an exception is being handled. Where that fails, the SnapshotError
 /// says so, quotes the exception, and carries it nested.
 inline void restore_after_exception(SavedState& saved) {
   const std::exception_ptr cause = std::current_exception();

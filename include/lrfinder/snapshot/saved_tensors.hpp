@@ -10,6 +10,7 @@
 
 #include <torch/torch.h>
 
+#include <lrfinder/error.hpp>
 #include <lrfinder/snapshot/restore_errors.hpp>
 #include <lrfinder/snapshot/store.hpp>
 #include <lrfinder/torch/device.hpp>
@@ -38,14 +39,26 @@ class SavedTensors {
   void save(const torch::Tensor& tensor) {
     if (!tensor.defined() || !seen_tensors_.insert(tensor.unsafeGetTensorImpl()).second) return;
     const torch::NoGradGuard without_gradients;
-    Saved saved{tensor, has_storage(tensor) ? tensor.variable_data() : tensor.clone(),
-                tensor.is_leaf() ? tensor.grad() : torch::Tensor(), tensor.requires_grad(), true};
-    save_storage(tensor);
-    if (saved.gradient.defined() && gradients_ == Gradients::copied &&
-        save_storage(saved.gradient)) {
-      saved.gradient_aside = false;
+    try {
+      Saved saved{tensor,
+                  has_storage(tensor) ? tensor.variable_data() : tensor.clone(),
+                  tensor.is_leaf() ? tensor.grad() : torch::Tensor(),
+                  tensor.requires_grad(),
+                  tensor.is_leaf(),
+                  true};
+      save_storage(tensor);
+      if (saved.gradient.defined() && gradients_ == Gradients::copied &&
+          save_storage(saved.gradient)) {
+        saved.gradient_aside = false;
+      }
+      tensors_.push_back(std::move(saved));
+    } catch (const c10::Error& error) {
+      std::ostringstream message;
+      message << "LRFinder: a tensor of type " << tensor.dtype() << " and shape " << tensor.sizes()
+              << " on " << tensor.device() << " cannot be saved, and so could not be restored. "
+              << "LibTorch says: " << error.what_without_backtrace();
+      throw SnapshotError(message.str());
     }
-    tensors_.push_back(std::move(saved));
   }
 
   /// Takes away the gradients that the test must not touch.
@@ -58,22 +71,14 @@ class SavedTensors {
   }
 
   /// Makes all saved tensors what they were. Those whose copy is damaged keep the values that they
-  /// have, and are noted in `lost`.
-  void restore(RestoreErrors& lost) {
+  /// have, and are added to `errors`.
+  void restore(RestoreErrors& errors) {
     const torch::NoGradGuard without_gradients;
     for (const Storage& storage : storages_) {
-      lost.unless(storage.description, [&] { store_.load(storage.copy, storage.bytes); });
+      errors.unless(storage.description, [&] { store_.load(storage.copy, storage.bytes); });
     }
     for (const Saved& saved : tensors_) {
-      const torch::Tensor& tensor = saved.tensor;
-      if (tensor.is_leaf()) tensor.mutable_grad() = torch::Tensor();
-      if (!is_same_view(tensor, saved.original)) tensor.set_data(saved.original);
-      if (tensor.is_leaf()) {
-        if (tensor.requires_grad() != saved.requires_grad) {
-          tensor.set_requires_grad(saved.requires_grad);
-        }
-        if (saved.gradient.defined()) tensor.mutable_grad() = saved.gradient;
-      }
+      errors.unless("a tensor's place, its requires_grad or its gradient", [&] { restore(saved); });
     }
   }
 
@@ -83,6 +88,7 @@ class SavedTensors {
     torch::Tensor original;  // another handle on the same storage; a copy where there is none
     torch::Tensor gradient;
     bool requires_grad;
+    bool is_leaf;
     bool gradient_aside;
   };
 
@@ -91,6 +97,19 @@ class SavedTensors {
     std::size_t copy;
     std::string description;
   };
+
+  static void restore(const Saved& saved) {
+    const torch::Tensor& tensor = saved.tensor;
+    // A forward pass may have drawn a buffer into its graph.
+    if (saved.is_leaf && !tensor.is_leaf()) tensor.detach_();
+    if (tensor.is_leaf()) tensor.mutable_grad() = torch::Tensor();
+    if (!is_same_view(tensor, saved.original)) tensor.set_data(saved.original);
+    if (!tensor.is_leaf()) return;
+    if (tensor.requires_grad() != saved.requires_grad) {
+      tensor.set_requires_grad(saved.requires_grad);
+    }
+    if (saved.gradient.defined()) tensor.mutable_grad() = saved.gradient;
+  }
 
   // Returns whether the tensor has a storage that can be copied.
   bool save_storage(const torch::Tensor& tensor) {

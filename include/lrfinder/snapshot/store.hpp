@@ -16,7 +16,7 @@ namespace lrfinder::detail {
 /// Takes the next bytes of a copy.
 using Sink = std::function<void(const void* data, std::size_t size)>;
 
-/// Keeps copies of bytes for as long as a range test borrows: on the device, in host memory, or on
+/// Keeps copies of bytes for as long as a range test runs: on the device, in host memory, or on
 /// disk.
 ///
 /// Storages are handed over as one-dimensional tensors of bytes that alias them; what only
@@ -49,8 +49,8 @@ class SnapshotStore {
   virtual std::size_t read(std::size_t number, std::size_t position, void* data,
                            std::size_t size) const = 0;
 
-  /// Notes that the copies are the last chance to save something by hand. Returns the path of the
-  /// file that is kept for that; empty where there is none.
+  /// Keeps the copies when the store is destroyed, so that a user can save them. Returns the path
+  /// of the file that is kept for that; empty where there is none.
   virtual std::string keep() { return {}; }
 };
 
