@@ -1,5 +1,5 @@
-// The demo: finds a learning rate for handwritten digits by a range test, then trains with it, with
-// a tenth of it and with ten times as much, to show why the rate matters.
+// The demo: finds a learning rate for handwritten digits by a range test, then trains by a plan
+// with that peak, with a tenth of it and with ten times as much, to show why the rate matters.
 
 #include "support/digits.hpp"
 
@@ -73,16 +73,24 @@ torch::nn::Sequential make_model() {
                     Flatten(), Linear(32 * 4 * 4, 10));
 }
 
-void train(torch::nn::Sequential& model, const Digits& digits, double lr, torch::Device device) {
+// Trains for three epochs, with a short warm-up and a cosine decay.
+void train(torch::nn::Sequential& model, const Digits& digits, double peak, torch::Device device) {
+  constexpr int epochs = 3, batch_size = 32;
   torch::manual_seed(2);
-  torch::optim::SGD optimizer(model->parameters(), torch::optim::SGDOptions(lr).momentum(0.9));
+  torch::optim::SGD optimizer(model->parameters(), torch::optim::SGDOptions(peak).momentum(0.9));
+  const std::int64_t batches = (digits.count() + batch_size - 1) / batch_size;
+  lrfinder::PlanLR scheduler(
+      optimizer,
+      lrfinder::TrainingPlan().steps(epochs * batches).warmup(0.1).decay(lrfinder::Decay::cosine),
+      peak);
   torch::nn::CrossEntropyLoss criterion;
-  auto loader = shuffled(digits, 32);
-  for (int epoch = 0; epoch < 3; ++epoch) {
+  auto loader = shuffled(digits, batch_size);
+  for (int epoch = 0; epoch < epochs; ++epoch) {
     for (const auto& batch : *loader) {
       optimizer.zero_grad();
       criterion(model->forward(batch.data.to(device)), batch.target.to(device)).backward();
       optimizer.step();
+      scheduler.step();
     }
   }
 }
@@ -131,7 +139,9 @@ void run(const Arguments& arguments) {
   std::puts("  picture: lr_finder.svg");
 
   std::puts(
-      "\nThree epochs from the untouched model, learning rate and accuracy on what was held back:");
+      "\nThree epochs from the untouched model with a cosine decay, highest rate and accuracy on "
+      "what was "
+      "held back:");
   for (double factor : {0.1, 1.0, 10.0}) {
     torch::nn::Sequential copy(
         std::dynamic_pointer_cast<torch::nn::SequentialImpl>(model->clone()));

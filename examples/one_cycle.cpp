@@ -1,5 +1,5 @@
-// From the rate to the training: a range test, and a one-cycle training up to the suggested rate,
-// against the same training at that rate throughout.
+// From the rate to the training: a range test, then a one-cycle training up to the highest rate
+// that it shows to learn, against the same training at the suggested rate throughout.
 
 #include <cstdint>
 #include <cstdio>
@@ -13,7 +13,7 @@
 
 namespace {
 
-constexpr std::int64_t epochs = 5, batch_size = 32;
+constexpr std::int64_t epochs = 10, batch_size = 32;
 
 torch::nn::Sequential make_model() {
   using namespace torch::nn;
@@ -50,13 +50,16 @@ int main() {
   torch::optim::SGD optimizer(model->parameters(), torch::optim::SGDOptions(1e-4).momentum(0.9));
   lrfinder::LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
   finder.range_test(*shuffled(digits, batch_size), lrfinder::RangeTestOptions().num_iter(300));
-  const double peak = finder.suggestion();
+  const double rate = finder.suggestion();
+  const double peak = lrfinder::suggest::bounds(finder.history()).max_lr;
 
   const std::int64_t steps = epochs * digits.count() / batch_size;
   const auto one_cycle = lrfinder::TrainingPlan::one_cycle(steps);
   const auto constant = lrfinder::TrainingPlan().steps(steps);
-  std::printf("Learning rate %.3g, %d steps, accuracy on %d digits that were held back:\n", peak,
-              static_cast<int>(steps), static_cast<int>(held_back.count()));
-  std::printf("  one cycle  %.1f %%\n", 100 * train(digits, held_back, one_cycle, peak));
-  std::printf("  constant   %.1f %%\n", 100 * train(digits, held_back, constant, peak));
+  std::printf("%d steps, accuracy on %d digits that were held back:\n", static_cast<int>(steps),
+              static_cast<int>(held_back.count()));
+  std::printf("  one cycle up to %-8.3g %.1f %%\n", peak,
+              100 * train(digits, held_back, one_cycle, peak));
+  std::printf("  constant rate %-10.3g %.1f %%\n", rate,
+              100 * train(digits, held_back, constant, rate));
 }
