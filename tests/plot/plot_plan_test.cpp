@@ -13,7 +13,7 @@ using lrfinder::TrainingPlan;
 
 namespace {
 
-std::string contents(const std::string& path) {
+std::string picture_in(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   text << file.rdbuf();
@@ -37,18 +37,18 @@ TEST_CASE("a plan is drawn into every kind of file") {
   }));
   const std::string path = folder / ("plan." + std::string(ending));
   plot(plan, path);
-  CHECK(contents(path).rfind(begins, 0) == 0);
+  CHECK(picture_in(path).rfind(begins, 0) == 0);
 }
 
 TEST_CASE("the picture of a plan has its words, its peak and its momentum") {
   const TemporaryDirectory folder;
   const std::string path = folder / "plan.svg";
   plot(TrainingPlan::one_cycle(1000), path, {}, 0.25);
-  const std::string with_peak = contents(path);
+  const std::string with_peak = picture_in(path);
   CHECK_THAT(with_peak, contains("one cycle over 1000 steps, warm-up over 300"));
   CHECK_THAT(with_peak, contains("learning rate") && contains("0.25") && contains("momentum"));
   plot(TrainingPlan().steps(1000).decay(Decay::linear), path, PlotOptions().title("mine"));
-  const std::string without = contents(path);
+  const std::string without = picture_in(path);
   CHECK_THAT(without, contains("mine") && contains("share of the peak"));
   CHECK(without.find("momentum") == std::string::npos);
 }
@@ -69,5 +69,5 @@ TEST_CASE("a plan that has no picture is refused, and no file is made") {
   CHECK_THROWS_AS(plot(TrainingPlan(), path), InvalidOption);
   CHECK_THROWS_WITH(plot(TrainingPlan().steps(9), path, {}, -1.0), contains("the peak (-1)"));
   CHECK_THROWS_AS(plot(TrainingPlan().steps(9), path, PlotOptions().size(1, 1)), InvalidOption);
-  CHECK(contents(path).empty());
+  CHECK(picture_in(path).empty());
 }
