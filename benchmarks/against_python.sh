@@ -4,6 +4,9 @@
 #
 #   benchmarks/against_python.sh PROGRAM [ROUNDS]    PROGRAM: the built against_python; default 9
 #
+# Freed memory stays in both processes (see support/allocator.hpp); with DEFAULT_ALLOCATOR=1 in the
+# environment both run as glibc has it.
+#
 # Needs python3 with torch and torch_lr_finder (PYTHONPATH serves); says so and succeeds without.
 # For a fair ratio both should use the same LibTorch: Debian's libtorch-dev and python3-torch do.
 set -euo pipefail
@@ -15,13 +18,16 @@ if ! "$python" -c 'import torch, torch_lr_finder' 2>/dev/null; then
   echo "SKIPPED: $python cannot import torch and torch_lr_finder (pytorch-lr-finder)"
   exit 0
 fi
-figures=$(mktemp)
-trap 'rm -f "$figures"' EXIT
+if [ -z "${DEFAULT_ALLOCATOR:-}" ]; then
+  export MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2146435072 MALLOC_TOP_PAD_=67108864
+fi
+values=$(mktemp)
+trap 'rm -f "$values"' EXIT
 for ((round = 0; round < rounds; ++round)); do
-  "$program" | sed 's/^/lrfinder /' >>"$figures"
-  "$python" "$script" 2>/dev/null | grep '^train' | sed 's/^/python /' >>"$figures"
+  "$program" ${DEFAULT_ALLOCATOR:+default} | sed 's/^/lrfinder /' >>"$values"
+  "$python" "$script" 2>/dev/null | grep '^train' | sed 's/^/python /' >>"$values"
 done
-sort -k1,2 -k3,3n "$figures" | awk '
+sort -k1,2 -k3,3n "$values" | awk '
   { key = $1 " " $2; values[key, ++count[key]] = $3 }
   function median(key) {
     n = count[key]

@@ -77,14 +77,14 @@ void measure(lrfinder::Ranks& ranks, std::int64_t parameters, std::int64_t tenso
   std::fflush(stdout);
 }
 
-/// What every iteration waits for besides: the roll call.
+/// What every iteration waits for besides: the health check.
 void measure_health_check(const std::shared_ptr<lrfinder::Ranks>& ranks) {
   lrfinder::detail::HealthCheck health_check(ranks);
   std::vector<double> times;
   for (int i = 0; i < 1000; ++i) {
     times.push_back(time_of(*ranks, [&] { health_check(lrfinder::detail::SyncPoint::measured); }));
   }
-  if (ranks->rank() == 0) std::printf("roll call %.2f\n", median(times));
+  if (ranks->rank() == 0) std::printf("health check %.2f\n", median(times));
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
-// What a snapshot costs: the peak memory of a range test beyond that of the same training written
-// by hand, and the time for both. The state is what is given back: 210 MB of parameters, as much of
-// momentum, and as much of gradients. Fails when a promise is broken: at most 1.05 times the state
-// for Snapshot::device and host, 64 MB and the largest tensor for Snapshot::disk.
+// What a snapshot costs: the peak memory of a range test beyond that of a plain training loop, and
+// the time for both. The state is what is restored: 210 MB of parameters, as much of momentum, and
+// as much of gradients. Fails when a promise is broken: at most 1.05 times the state for
+// Snapshot::device and host, 64 MB and the largest tensor for Snapshot::disk.
 //
 // Snapshot::device sets the gradients aside, and the test's own take their place; host and disk
 // copy them. On the CPU device and host are the same memory.
@@ -160,7 +160,7 @@ template <class Optimizer>
 bool measure(const char* optimizer_name) {
   const Figures loop =
       in_own_process<Optimizer>([](auto&, auto&, const auto&, auto& train) { train(5); });
-  std::printf("\n%s\n%-7s %5.0f MB peak %34.2f s\n", optimizer_name, "by hand", loop.peak / mega,
+  std::printf("\n%s\n%-7s %5.0f MB peak %34.2f s\n", optimizer_name, "loop", loop.peak / mega,
               loop.seconds);
   const std::pair<const char*, Snapshot> snapshots[] = {
       {"device", Snapshot::device}, {"host", Snapshot::host}, {"disk", Snapshot::disk}};

@@ -33,7 +33,7 @@ class RatioReporter : public benchmark::ConsoleReporter {
   void Finalize() override {
     std::printf("%-28s %-14s %12s %18s %8s\n", "task", "way", "median ms", "quartiles", "ratio");
     for (auto& [task, ways] : tasks_) {
-      std::sort(ways.begin(), ways.end());  // "by hand" comes first
+      std::sort(ways.begin(), ways.end());  // "loop" comes first
       for (auto& [way, times] : ways) {
         std::sort(times.begin(), times.end());
         std::printf("%-28s %-14s %12.4f %9.4f-%8.4f %8.3f\n", task.c_str(), way.c_str(),

@@ -169,7 +169,7 @@ TEST_CASE("a race takes at most as many updates as its budget says") {
   CHECK(calls == result.total_iter * accumulated);
 }
 
-TEST_CASE("every heat starts from the same state, random numbers and batches") {
+TEST_CASE("every trial starts from the same state, random numbers and batches") {
   torch::manual_seed(1);
   auto model = small_classifier();
   torch::optim::SGD optimizer(model->parameters(), 1e-5);

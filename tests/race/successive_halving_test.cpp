@@ -35,7 +35,7 @@ RaceSettings five_candidates() {
   return settings;
 }
 
-// A heat whose loss is lowest at `best`, and which explodes from `edge` on.
+// A trial whose loss is lowest at `best`, and which diverges from `edge` on.
 auto made_up_heat(double best, double edge = infinity) {
   return [=](double lr, std::int64_t num_iter) {
     const double loss = lr >= edge ? infinity : 0.1 * std::fabs(std::log10(lr / best));
@@ -44,8 +44,8 @@ auto made_up_heat(double best, double edge = infinity) {
 }
 
 template <class Trial>
-RaceResult run(const RaceSettings& settings, Trial heat) {
-  return SuccessiveHalving(settings, heat)();
+RaceResult run(const RaceSettings& settings, Trial trial) {
+  return SuccessiveHalving(settings, trial)();
 }
 
 // A plateau at 2.3, a descent at 1e-2, and divergence at 1.
@@ -74,30 +74,30 @@ TEST_CASE("the rate with the lowest loss wins, and the table has all") {
   CHECK(result.table.back().lr == 10);
 }
 
-TEST_CASE("the better half goes on to a longer heat") {
+TEST_CASE("the better half goes on to a longer trial") {
   const auto result = run(five_candidates(), made_up_heat(0.2));
   CHECK(result.table[0].num_iter == result.table[4].num_iter);
   CHECK(result.table[2].num_iter > result.table[1].num_iter);
   CHECK(result.table[3].num_iter == result.table[2].num_iter);
 }
 
-TEST_CASE("a longer heat overrules a shorter one") {
-  const auto heat = [](double lr, std::int64_t num_iter) {
+TEST_CASE("a longer trial overrules a shorter one") {
+  const auto trial = [](double lr, std::int64_t num_iter) {
     return RaceEntry{lr, num_iter, num_iter < 20 ? 1 / lr / 1000 : lr};
   };
   auto settings = five_candidates();
   settings.highest_lr = 10;
-  CHECK(run(settings, heat).lr == 0.1);  // the lowest of those that the first rung left
+  CHECK(run(settings, trial).lr == 0.1);  // the lowest of those that the first rung left
 }
 
 TEST_CASE("a lower rate wins as long as it lacks no more than the tolerance") {
   const double worse = GENERATE(0.05, 0.07);  // 3 % of the best one's gain are 0.06
   auto settings = five_candidates();
   settings.tolerance = 0.03;
-  const auto heat = [=](double lr, std::int64_t num_iter) {
+  const auto trial = [=](double lr, std::int64_t num_iter) {
     return RaceEntry{lr, num_iter, lr == 1 ? 0 : lr == 0.1 ? worse : 1};
   };
-  const auto result = run(settings, heat);
+  const auto result = run(settings, trial);
   if (worse < 0.06) {
     CHECK(result.lr == 0.1);
     CHECK(result.loss == worse);
@@ -105,7 +105,7 @@ TEST_CASE("a lower rate wins as long as it lacks no more than the tolerance") {
     CHECK(result.lr == Approx(std::pow(0.1, 0.06 / worse)));
     CHECK(result.loss == Approx(0.06));
   }
-  CHECK(run(five_candidates(), heat).lr == 1);
+  CHECK(run(five_candidates(), trial).lr == 1);
 }
 
 TEST_CASE("the tolerance reaches to the next rate, which must not have diverged or run shorter") {
@@ -114,10 +114,10 @@ TEST_CASE("the tolerance reaches to the next rate, which must not have diverged 
   settings.highest_lr = 10;
   settings.rungs = 1;
   const double exploding = GENERATE(0.1, 1.0);
-  const auto heat = [=](double lr, std::int64_t num_iter) {
+  const auto trial = [=](double lr, std::int64_t num_iter) {
     return RaceEntry{lr, num_iter, lr == exploding ? infinity : 1 / lr / 1000};
   };
-  CHECK(run(settings, heat).lr == (exploding == 1 ? 10 : 1));
+  CHECK(run(settings, trial).lr == (exploding == 1 ? 10 : 1));
   settings.rungs = 3;
   const auto result = run(settings, made_up_heat(0.2));
   CHECK(result.lr == 0.1);
@@ -141,14 +141,14 @@ TEST_CASE("a race of one rung says where the best rate may lie outside") {
 TEST_CASE("however far a race looks, the last rung has most of the updates") {
   const double best = GENERATE(1e-12, 1e-9, 0.1, 1e12);
   std::int64_t last = 0, longest = 0;
-  const auto heat = [&](double lr, std::int64_t num_iter) {
+  const auto trial = [&](double lr, std::int64_t num_iter) {
     last = num_iter > longest ? num_iter : last + num_iter;
     longest = std::max(longest, num_iter);
     return made_up_heat(best)(lr, num_iter);
   };
   auto settings = five_candidates();
   settings.rungs = 2;
-  const auto result = run(settings, heat);
+  const auto result = run(settings, trial);
   CHECK(std::fabs(std::log10(result.lr / best)) < 1e-6);
   CHECK(last >= 240);  // four fifths at best, and at least half of that
   CHECK(result.total_iter > 580);
@@ -204,7 +204,7 @@ TEST_CASE("the budget holds, and what explodes does not win, whatever the trials
       continue;
     }
     std::int64_t taken = 0;
-    const auto heat = [&](double lr, std::int64_t num_iter) {
+    const auto trial = [&](double lr, std::int64_t num_iter) {
       REQUIRE(num_iter >= 1);
       REQUIRE(lr <= settings.highest_lr);
       const bool explodes = below(4) == 0;
@@ -213,7 +213,7 @@ TEST_CASE("the budget holds, and what explodes does not win, whatever the trials
       return RaceEntry{lr, done, explodes ? infinity : 0.01 * below(100)};
     };
     try {
-      const auto result = run(settings, heat);
+      const auto result = run(settings, trial);
       CHECK(result.loss < settings.untrained_loss);
       CHECK(result.total_iter == taken);
     } catch (const NoSuggestion&) {

@@ -11,7 +11,7 @@
 
 #include <lrfinder/snapshot/saved_optimizer.hpp>
 
-/// Everything that a range test promises to give back, copied bit for bit; to be compared with the
+/// Everything that a range test promises to restore, copied bit for bit; to be compared with the
 /// same things later.
 class Everything {
  public:

@@ -33,7 +33,7 @@ std::vector<TensorBatch> double_batches(int count) {
 const RangeTestOptions ten_iterations =
     RangeTestOptions().start_lr(1e-3).end_lr(1).num_iter(10).smooth_f(0);
 
-// The losses of a loop written by hand over the same rates.
+// The losses of a plain loop over the same rates.
 template <class Finish>
 std::vector<double> by_hand(torch::nn::Sequential& model, Optimizer& optimizer,
                             const std::vector<TensorBatch>& batches, Finish&& finish) {
