@@ -11,6 +11,9 @@
 
 namespace lrfinder::detail {
 
+/// Bytes that travel together: as in DistributedDataParallel (bucket_cap_mb).
+inline constexpr auto bucket_bytes = std::int64_t{25} << 20;
+
 /// Tensors that have on all ranks the values that they have on rank 0, of whatever types.
 class TensorBroadcast {
  public:
@@ -46,8 +49,6 @@ class TensorBroadcast {
   }
 
  private:
-  static constexpr auto bucket_bytes = std::int64_t{25} << 20;
-
   struct Bytes {
     torch::Tensor tensor;
     torch::Tensor dense;  // the tensor itself where it is contiguous, else a copy

@@ -9,6 +9,7 @@
 
 #include <torch/torch.h>
 
+#include <lrfinder/distributed/broadcast.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/ranks.hpp>
 
@@ -24,10 +25,9 @@ namespace lrfinder::detail {
 /// known to have reached this point (see HealthCheck).
 class GradientAveraging {
  public:
-  /// The default is that of DistributedDataParallel (bucket_cap_mb).
   explicit GradientAveraging(const torch::optim::Optimizer& optimizer,
-                             std::int64_t bucket_bytes = 25 * 1024 * 1024)
-      : bucket_bytes_(bucket_bytes) {
+                             std::int64_t max_bucket_bytes = bucket_bytes)
+      : bucket_bytes_(max_bucket_bytes) {
     std::unordered_set<const c10::TensorImpl*> seen;
     for (const auto& group : optimizer.param_groups()) {
       for (const auto& parameter : group.params()) {

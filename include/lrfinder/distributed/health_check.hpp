@@ -15,21 +15,9 @@
 
 #include <lrfinder/error.hpp>
 #include <lrfinder/ranks.hpp>
+#include <lrfinder/snapshot/restore_errors.hpp>
 
 namespace lrfinder::detail {
-
-/// What an exception says, without the stack that LibTorch adds to its own.
-inline std::string message_of(const std::exception_ptr& exception) {
-  try {
-    std::rethrow_exception(exception);
-  } catch (const c10::Error& error) {
-    return error.what_without_backtrace();
-  } catch (const std::exception& error) {
-    return error.what();
-  } catch (...) {
-    return "an exception that is no std::exception";
-  }
-}
 
 /// Where in a test the ranks check each other.
 enum class SyncPoint { start, agreed, backward, measured, decision, end };

@@ -8,6 +8,19 @@
 
 namespace lrfinder::detail {
 
+/// What an exception says, without the stack that LibTorch adds to its own.
+inline std::string message_of(const std::exception_ptr& exception) {
+  try {
+    std::rethrow_exception(exception);
+  } catch (const c10::Error& error) {
+    return error.what_without_backtrace();
+  } catch (const std::exception& error) {
+    return error.what();
+  } catch (...) {
+    return "an exception that is no std::exception";
+  }
+}
+
 /// Collects what could not be restored, so that all else still is.
 class RestoreErrors {
  public:
@@ -19,12 +32,8 @@ class RestoreErrors {
   void unless(std::string_view what, Restore&& restore) noexcept {
     try {
       restore();
-    } catch (const c10::Error& error) {
-      add(what, error.what_without_backtrace());
-    } catch (const std::exception& error) {
-      add(what, error.what());
     } catch (...) {
-      add(what, "an exception of another kind");
+      add(what, std::current_exception());
     }
   }
 
@@ -35,9 +44,10 @@ class RestoreErrors {
   const std::string& description() const noexcept { return description_; }
 
  private:
-  void add(std::string_view what, std::string_view reason) noexcept {
+  void add(std::string_view what, const std::exception_ptr& exception) noexcept {
     any_ = true;
     try {
+      const std::string reason = message_of(exception);
       if (description_.empty() || reason != reason_) {
         if (!description_.empty()) description_ += "; ";
         description_.append(reason).append("; this could not be restored:");

@@ -17,60 +17,12 @@
 #include <lrfinder/snapshot/store.hpp>
 #include <lrfinder/torch/compatibility.hpp>
 #include <lrfinder/torch/device.hpp>
+#include <lrfinder/torch/optimizer.hpp>
 
 /// @file
 /// What an optimizer remembers: the state of each parameter and the options of each group.
 
 namespace lrfinder::detail {
-
-/// True for an optimizer that is exactly one of LibTorch's own, not a class derived from one.
-inline bool is_libtorchs(const torch::optim::Optimizer& optimizer) {
-  using namespace torch::optim;
-  const std::type_info& type = typeid(optimizer);
-  return type == typeid(SGD) || type == typeid(Adam) || type == typeid(AdamW) ||
-         type == typeid(RMSprop) || type == typeid(Adagrad) || type == typeid(LBFGS);
-}
-
-/// Calls `visit(torch::Tensor&)` with every tensor in the state of one parameter. Returns false
-/// for a state that is none of LibTorch's own.
-template <class Visit>
-bool for_each_state_tensor(torch::optim::OptimizerParamState& state, Visit&& visit) {
-  using namespace torch::optim;
-  const auto adam = [&](auto& moments) {
-    visit(moments.exp_avg());
-    visit(moments.exp_avg_sq());
-    visit(moments.max_exp_avg_sq());
-  };
-  const std::type_info& type = typeid(state);
-  if (type == typeid(SGDParamState)) {
-    visit(static_cast<SGDParamState&>(state).momentum_buffer());
-  } else if (type == typeid(AdamParamState)) {
-    adam(static_cast<AdamParamState&>(state));
-  } else if (type == typeid(AdamWParamState)) {
-    adam(static_cast<AdamWParamState&>(state));
-  } else if (type == typeid(RMSpropParamState)) {
-    auto& averages = static_cast<RMSpropParamState&>(state);
-    visit(averages.square_avg());
-    visit(averages.momentum_buffer());
-    visit(averages.grad_avg());
-  } else if (type == typeid(AdagradParamState)) {
-    visit(static_cast<AdagradParamState&>(state).sum());
-  } else if (type == typeid(LBFGSParamState)) {
-    auto& memory = static_cast<LBFGSParamState&>(state);
-    visit(memory.d());
-    visit(memory.H_diag());
-    visit(memory.prev_flat_grad());
-    for (auto* column : {&memory.old_dirs(), &memory.old_stps(), &memory.ro()}) {
-      for (auto& tensor : *column) visit(tensor);
-    }
-    if (memory.al()) {
-      for (auto& tensor : *memory.al()) visit(tensor);
-    }
-  } else {
-    return false;
-  }
-  return true;
-}
 
 /// The state and the options of an optimizer as they were.
 ///
@@ -137,10 +89,9 @@ class SavedOptimizer {
 
   // The options object stays where it is, because users hold references to it.
   void save_options(const Options& options) {
-    using namespace torch::optim;
-    if (save_options_as<SGDOptions>(options) || save_options_as<AdamOptions>(options) ||
-        save_options_as<AdamWOptions>(options) || save_options_as<RMSpropOptions>(options) ||
-        save_options_as<AdagradOptions>(options) || save_options_as<LBFGSOptions>(options)) {
+    if (libtorch_optimizers([&](auto kind) {
+          return save_options_as<typename decltype(kind)::Options>(options);
+        })) {
       return;
     }
     restore_options_.emplace_back([store = store_, copy = save(options)](Options& target) {

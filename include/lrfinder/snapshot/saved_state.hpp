@@ -103,13 +103,12 @@ inline void restore_after_exception(SavedState& saved) {
   try {
     saved.restore();
   } catch (const SnapshotError& failure) {
-    const std::string message = std::string(failure.what()) + ". The test had been ended by ";
+    std::string message = failure.what();
+    message += ". The test had been ended by this exception: " + message_of(cause);
     try {
       std::rethrow_exception(cause);
-    } catch (const std::exception& exception) {
-      std::throw_with_nested(SnapshotError(message + "this exception: " + exception.what()));
     } catch (...) {
-      std::throw_with_nested(SnapshotError(message + "an exception of another kind"));
+      std::throw_with_nested(SnapshotError(message));
     }
   }
 }

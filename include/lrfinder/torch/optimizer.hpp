@@ -2,11 +2,76 @@
 
 #include <cstddef>
 #include <tuple>
+#include <type_traits>
+#include <typeinfo>
 #include <vector>
 
 #include <torch/torch.h>
 
 namespace lrfinder::detail {
+
+/// One of LibTorch's own optimizers.
+template <class OptimizerType, class OptionsType, class StateType>
+struct OptimizerKind {
+  using Optimizer = OptimizerType;
+  using Options = OptionsType;
+  using State = StateType;
+};
+
+/// Calls `visit(OptimizerKind)` for LibTorch's optimizers, until it returns true. Returns whether
+/// it did. The only list of them.
+template <class Visit>
+bool libtorch_optimizers(Visit&& visit) {
+  using namespace torch::optim;
+  return visit(OptimizerKind<SGD, SGDOptions, SGDParamState>()) ||
+         visit(OptimizerKind<Adam, AdamOptions, AdamParamState>()) ||
+         visit(OptimizerKind<AdamW, AdamWOptions, AdamWParamState>()) ||
+         visit(OptimizerKind<RMSprop, RMSpropOptions, RMSpropParamState>()) ||
+         visit(OptimizerKind<Adagrad, AdagradOptions, AdagradParamState>()) ||
+         visit(OptimizerKind<LBFGS, LBFGSOptions, LBFGSParamState>());
+}
+
+/// True for an optimizer that is exactly one of LibTorch's own, not a class derived from one.
+inline bool is_libtorchs(const torch::optim::Optimizer& optimizer) {
+  return libtorch_optimizers(
+      [&](auto kind) { return typeid(optimizer) == typeid(typename decltype(kind)::Optimizer); });
+}
+
+/// Calls `visit(torch::Tensor&)` with every tensor in the state of one parameter. Returns false for
+/// a state that is none of LibTorch's own.
+template <class Visit>
+bool for_each_state_tensor(torch::optim::OptimizerParamState& state, Visit&& visit) {
+  using namespace torch::optim;
+  return libtorch_optimizers([&](auto kind) {
+    using State = typename decltype(kind)::State;
+    if (typeid(state) != typeid(State)) return false;
+    auto& known = static_cast<State&>(state);
+    if constexpr (std::is_same_v<State, SGDParamState>) {
+      visit(known.momentum_buffer());
+    } else if constexpr (std::is_same_v<State, RMSpropParamState>) {
+      visit(known.square_avg());
+      visit(known.momentum_buffer());
+      visit(known.grad_avg());
+    } else if constexpr (std::is_same_v<State, AdagradParamState>) {
+      visit(known.sum());
+    } else if constexpr (std::is_same_v<State, LBFGSParamState>) {
+      visit(known.d());
+      visit(known.H_diag());
+      visit(known.prev_flat_grad());
+      for (auto* column : {&known.old_dirs(), &known.old_stps(), &known.ro()}) {
+        for (auto& tensor : *column) visit(tensor);
+      }
+      if (known.al()) {
+        for (auto& tensor : *known.al()) visit(tensor);
+      }
+    } else {  // Adam and AdamW
+      visit(known.exp_avg());
+      visit(known.exp_avg_sq());
+      visit(known.max_exp_avg_sq());
+    }
+    return true;
+  });
+}
 
 /// The mean age, in updates, of the gradients that an update is an average of: with the momentum,
 /// or Adam's first beta, \f$\beta\f$, it is \f$\beta/(1-\beta)\f$, 9 at 0.9.
