@@ -1,0 +1,152 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <torch/torch.h>
+
+#include <lrfinder/lrfinder.hpp>
+#include <lrfinder/plan_lr.hpp>
+
+#include "task.hpp"
+
+/// @file
+/// Trains a task at the rates of a grid.
+
+/// One trained model.
+struct Outcome {
+  std::string plan;
+  std::int64_t steps;
+  double lr;
+  int seed;
+  /// Losses on the samples held back, and over the last quarter of the training; both infinite
+  /// where the training diverged.
+  double val_loss, train_loss;
+};
+
+inline constexpr std::array<std::int64_t, 4> horizons{100, 300, 1000, max_steps};
+inline constexpr int grid_size = 13;
+
+/// The rates of a grid are a third of a decade apart. `i`: from 0 to 12; others lie outside.
+inline double grid_rate(const Task& task, int i) {
+  return task.centre * std::pow(10.0, (i - grid_size / 2) / 3.0);
+}
+
+/// Trains tasks, and keeps what it sees.
+class Trainer {
+ public:
+  explicit Trainer(const Task& task) : task_(task), batches_(task.batches(1)) {
+    untrained_loss_ = task_.held_back_loss(*task_.make().network);
+  }
+
+  double untrained_loss() const noexcept { return untrained_loss_; }
+  const std::vector<Outcome>& outcomes() const noexcept { return outcomes_; }
+
+  /// Trains at all rates of the grid, by both plans, and beyond the grid where the best rate of the
+  /// longest training is at its edge.
+  void train_grid() {
+    constexpr int max_extra = 3;
+    for (const auto* plan : {"constant", "cosine"}) {
+      int low = 0, high = grid_size - 1;
+      for (int i = low; i <= high; ++i) train_horizons(plan, i);
+      for (int extra = 0; extra < max_extra; ++extra) {
+        const double best = best_rate(plan);
+        if (best == grid_rate(task_, high)) {
+          train_horizons(plan, ++high);
+        } else if (best == grid_rate(task_, low)) {
+          train_horizons(plan, --low);
+        }
+      }
+    }
+  }
+
+  /// Trains over the longest horizon with the batches in another order.
+  void train_other_order(int seed) {
+    const Batches first = std::exchange(batches_, task_.batches(static_cast<std::uint64_t>(seed)));
+    for (const auto* plan : {"constant", "cosine"}) {
+      for (int i = 0; i < grid_size; ++i) train(plan, grid_rate(task_, i), {max_steps}, seed);
+    }
+    batches_ = first;
+  }
+
+  /// A range test, as a user would run it.
+  lrfinder::History range_test(std::int64_t num_iter) const {
+    const Training training = task_.make();
+    lrfinder::LRFinder finder(training.network, *training.optimizer, task_.criterion);
+    torch::manual_seed(2);
+    return finder.range_test(
+        batches_, lrfinder::RangeTestOptions().start_lr(1e-6).end_lr(10).num_iter(num_iter));
+  }
+
+  /// Trains by a plan, and judges the model after each of the `steps`; the plan ends at the last.
+  void train(const std::string& plan_name, double lr, const std::vector<std::int64_t>& steps,
+             int seed = 1) {
+    const Training training = task_.make();
+    const auto decay = plan_name == "cosine" ? lrfinder::Decay::cosine : lrfinder::Decay::none;
+    lrfinder::PlanLR scheduler(*training.optimizer,
+                               lrfinder::TrainingPlan().steps(steps.back()).decay(decay), lr);
+    torch::manual_seed(3);
+    std::vector<double> losses;
+    bool diverged = false;
+    for (const std::int64_t end : steps) {
+      while (!diverged && static_cast<std::int64_t>(losses.size()) < end) {
+        losses.push_back(update(training, batches_[losses.size()]));
+        scheduler.step();
+        // A training may recover from a peak of the loss, but not from one so high.
+        diverged = !(losses.back() < 100 * untrained_loss_ + 100);
+      }
+      double val_loss = std::numeric_limits<double>::infinity(), train_loss = val_loss;
+      if (!diverged) {
+        val_loss = task_.held_back_loss(*training.network);
+        train_loss = mean_of_last_quarter(losses);
+        diverged = !(val_loss <= 5 * untrained_loss_);
+        if (diverged) val_loss = train_loss = std::numeric_limits<double>::infinity();
+      }
+      outcomes_.push_back({plan_name, end, lr, seed, val_loss, train_loss});
+    }
+  }
+
+ private:
+  double update(const Training& training, const torch::data::Example<>& batch) const {
+    training.optimizer->zero_grad();
+    const auto loss = task_.criterion(training.network->forward(batch.data), batch.target);
+    loss.backward();
+    training.optimizer->step();
+    return loss.item<double>();
+  }
+
+  static double mean_of_last_quarter(const std::vector<double>& losses) {
+    const std::size_t begin = losses.size() - losses.size() / 4;
+    double sum = 0;
+    for (std::size_t i = begin; i < losses.size(); ++i) sum += losses[i];
+    return sum / static_cast<double>(losses.size() - begin);
+  }
+
+  void train_horizons(const std::string& plan, int i) {
+    const double lr = grid_rate(task_, i);
+    if (plan == "constant") return train(plan, lr, {horizons.begin(), horizons.end()});
+    for (const std::int64_t steps : horizons) train(plan, lr, {steps});
+  }
+
+  /// The best rate of the longest training by a plan.
+  double best_rate(const std::string& plan) const {
+    double lr = 0, best = std::numeric_limits<double>::infinity();
+    for (const Outcome& outcome : outcomes_) {
+      if (outcome.plan != plan || outcome.steps != max_steps || !(outcome.val_loss < best))
+        continue;
+      best = outcome.val_loss;
+      lr = outcome.lr;
+    }
+    return lr;
+  }
+
+  const Task& task_;
+  Batches batches_;
+  double untrained_loss_ = 0;
+  std::vector<Outcome> outcomes_;
+};
