@@ -36,7 +36,7 @@ MakeNetwork next_letter(std::int64_t letters, std::int64_t width) {
     auto layer = network->part(Recurrent(Options(width, width).batch_first(true)));
     auto scores = network->part(torch::nn::Linear(width, letters));
     network->run = [=](const torch::Tensor& text) mutable {
-      return scores(std::get<0>(layer(embedding(text)))).transpose(1, 2);
+      return scores(std::get<0>(layer(embedding(text))));
     };
     return network;
   };
@@ -67,7 +67,7 @@ inline MakeNetwork small_attention(std::int64_t letters, std::int64_t length, st
       const auto weights = torch::softmax(
           torch::bmm(parts[0], parts[1].transpose(1, 2)) / std::sqrt(double(width)) + mask, 2);
       const auto y = x + out(torch::bmm(weights, parts[2]));
-      return scores(y + down(torch::gelu(up(normalised ? between(y) : y)))).transpose(1, 2);
+      return scores(y + down(torch::gelu(up(normalised ? between(y) : y))));
     };
     return network;
   };

@@ -152,14 +152,14 @@ inline Samples responses() {
   return hold_back(x, value + 0.05 * torch::randn_like(value));
 }
 
-/// Texts of ten letters out of twelve from a Markov chain of second order; the target of each
+/// Texts of six letters out of twelve from a Markov chain of second order; the target of each
 /// letter is the next one.
 inline Samples short_texts() {
   torch::manual_seed(28);
   Samples samples = from(texts());
-  samples.target = samples.target.slice(1, 0, 8).contiguous();
-  samples.held_target = samples.held_target.slice(1, 0, 8).contiguous();
-  return changed(samples, [](const auto& text) { return text.slice(1, 0, 8).contiguous(); });
+  samples.target = samples.target.slice(1, 0, 6).contiguous();
+  samples.held_target = samples.held_target.slice(1, 0, 6).contiguous();
+  return changed(samples, [](const auto& text) { return text.slice(1, 0, 6).contiguous(); });
 }
 
 /// Sequences of numbers, two of them marked (N x length x 2); the target is the sum of these two:
@@ -176,7 +176,7 @@ inline Samples marked_sums(std::int64_t length) {
 /// Texts of 20 words out of 200, whose target is the topic, one of 8 (N x 20 indices).
 inline Samples words() {
   torch::manual_seed(30);
-  const auto topics = torch::softmax(torch::randn({8, 200}), 1);
+  const auto topics = torch::softmax(0.7 * torch::randn({8, 200}), 1);
   const auto target = torch::randint(0, 8, {4000}, torch::kLong);
   return hold_back(topics.index_select(0, target).multinomial(20, true), target);
 }

@@ -118,6 +118,13 @@ inline Criterion cross_entropy() {
   };
 }
 
+/// Cross entropy at every place of a text: scores N x length x letters, targets N x length.
+inline Criterion letter_cross_entropy() {
+  return [](const auto& output, const auto& target) {
+    return torch::nn::functional::cross_entropy(output.flatten(0, 1), target.flatten());
+  };
+}
+
 inline Criterion squared_error() {
   return [](const auto& output, const auto& target) { return torch::mse_loss(output, target); };
 }

@@ -128,19 +128,20 @@ inline void add_tables(TaskList& list) {
 inline void add_sequences(TaskList& list) {
   using torch::nn::GRU, torch::nn::GRUOptions, torch::nn::LSTM, torch::nn::LSTMOptions;
   const auto texts = shared(short_texts());
-  const auto sums = shared(marked_sums(8));
-  const auto entropy = cross_entropy(), squares = squared_error();
-  list.add("letters_recurrent", "lstm", texts, next_letter<LSTM, LSTMOptions>(12, 16), entropy,
-           {{"sgd", 16}, {"adam", 16}});
-  list.add("letters_recurrent", "gru", texts, next_letter<GRU, GRUOptions>(12, 16), entropy,
+  const auto sums = shared(marked_sums(6));
+  const auto entropy = cross_entropy(), letter_entropy = letter_cross_entropy(),
+             squares = squared_error();
+  list.add("letters_recurrent", "lstm", texts, next_letter<LSTM, LSTMOptions>(12, 16),
+           letter_entropy, {{"sgd", 16}, {"adam", 16}});
+  list.add("letters_recurrent", "gru", texts, next_letter<GRU, GRUOptions>(12, 16), letter_entropy,
            {{"momentum", 8}, {"adamw", 32}});
   list.add("adding_gru", "narrow", sums, reader<GRU, GRUOptions>(2, 1, 12), squares,
            {{"momentum", 16}, {"adam", 32}});
   list.add("adding_gru", "wide", sums, reader<GRU, GRUOptions>(2, 1, 20), squares,
            {{"sgd", 16}, {"adamw", 16}});
-  list.add("letters_attention", "plain", texts, small_attention(12, 8, 16, false), entropy,
+  list.add("letters_attention", "plain", texts, small_attention(12, 6, 16, false), letter_entropy,
            {{"sgd", 16}, {"adam", 8}});
-  list.add("letters_attention", "norm", texts, small_attention(12, 8, 16, true), entropy,
+  list.add("letters_attention", "norm", texts, small_attention(12, 6, 16, true), letter_entropy,
            {{"momentum", 16}, {"adamw", 32}});
   const auto indices = shared(words());
   const auto counts = shared(word_counts());
