@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -194,12 +195,17 @@ inline void add_fine_tuning(TaskList& list) {
   list.add("tune_same", "norm", known, again_norm, {{"adamw", 16}});
 }
 
-/// All tasks, in the order in which they are trained.
+/// All tasks: the first of each kind, then the second of each, and so on.
 inline std::vector<Task> all_tasks() {
   TaskList list;
   add_digits(list);
   add_tables(list);
   add_sequences(list);
   add_fine_tuning(list);
-  return list.take();
+  std::map<std::string, int> count;
+  std::multimap<int, Task> by_place;
+  for (Task& task : list.take()) by_place.emplace(count[task.kind]++, std::move(task));
+  std::vector<Task> tasks;
+  for (auto& [place, task] : by_place) tasks.push_back(std::move(task));
+  return tasks;
 }
