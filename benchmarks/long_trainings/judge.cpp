@@ -79,19 +79,16 @@ std::optional<double> read_off(const std::string& curve, const lrfinder::Recipe&
 
 void add_recipes(Results& results, const PlanOutcomes& outcomes, const std::string& curve) {
   namespace suggest = lrfinder::suggest;
-  const auto add = [&](const std::string& name, const char* num_iter,
-                       const lrfinder::Recipe& recipe) {
-    results[name + "_" + num_iter].add(outcomes, read_off(curve + num_iter + ".csv", recipe));
+  const auto add = [&](const std::string& name, const lrfinder::Recipe& recipe) {
+    results[name].add(outcomes, read_off(curve, recipe));
   };
-  add("steepest", "100", suggest::steepest);
-  add("steepest", "300", suggest::steepest);
-  add("gradient_argmin", "100",
-      [](const auto& history) { return suggest::gradient_argmin(history); });
-  add("valley", "100", suggest::valley);
-  add("ignite", "100", suggest::ignite);
-  add("lightning", "100", [](const auto& history) { return suggest::lightning(history); });
-  add("slide", "100", suggest::slide);
-  add("minimum", "100", suggest::minimum);
+  add("steepest", suggest::steepest);
+  add("gradient_argmin", [](const auto& history) { return suggest::gradient_argmin(history); });
+  add("valley", suggest::valley);
+  add("ignite", suggest::ignite);
+  add("lightning", [](const auto& history) { return suggest::lightning(history); });
+  add("slide", suggest::slide);
+  add("minimum", suggest::minimum);
 }
 
 /// The best of `count` full trainings at random rates over four decades around the middle.
@@ -113,7 +110,7 @@ void add_random_search(Results& results, const PlanOutcomes& outcomes, double ce
 void judge(Results& results, const TrainedTask& task, const std::string& plan,
            const std::string& folder, const std::vector<std::vector<std::string>>& suggestions) {
   const PlanOutcomes& outcomes = task.plans.at(plan);
-  add_recipes(results, outcomes, folder + "/curves/" + task.name + '_');
+  add_recipes(results, outcomes, folder + "/curves/" + task.name + ".csv");
   for (const auto& [steps, losses] : outcomes.by_horizon) {
     if (steps == outcomes.longest()) continue;
     results["knows the best after " + std::to_string(steps)].add(outcomes,

@@ -32,7 +32,7 @@ const std::set<std::string> without_other_order{"digits_conv", "adding_gru", "le
 
 std::string rounded(double value) {
   char text[32];
-  std::snprintf(text, sizeof text, "%.6g", value);
+  std::snprintf(text, sizeof text, "%.5g", value);
   return text;
 }
 
@@ -40,7 +40,7 @@ void round_column(std::vector<double>& column) {
   for (double& value : column) value = std::stod(rounded(value));
 }
 
-/// The history with six digits, to keep the files small.
+/// The history with five digits, to keep the files small.
 lrfinder::History rounded(lrfinder::History history) {
   history.wall_seconds = 0;
   for (auto* column : {&history.lr, &history.loss, &history.raw_loss}) round_column(*column);
@@ -81,22 +81,20 @@ void print_time(const Task& task) {
 void train_and_save(const Task& task, bool with_other_order, const std::string& folder) {
   const auto start = std::chrono::steady_clock::now();
   Trainer trainer(task);
-  for (const std::int64_t num_iter : {100, 300}) {
-    rounded(trainer.range_test(num_iter))
-        .save(folder + "/curves/" + task.name + '_' + std::to_string(num_iter) + ".csv");
-  }
+  constexpr std::int64_t num_iter = 100;
+  rounded(trainer.range_test(num_iter)).save(folder + "/curves/" + task.name + ".csv");
   trainer.train_grid();
   if (with_other_order) trainer.train_other_order(2);
   std::ostringstream outcomes, tasks;
   for (const Outcome& outcome : trainer.outcomes()) {
     outcomes << task.name << ',' << outcome.plan << ',' << outcome.steps << ','
              << rounded(outcome.lr) << ',' << outcome.seed << ',' << rounded(outcome.val_loss)
-             << ',' << rounded(outcome.train_loss) << '\n';
+             << '\n';
   }
   tasks << task.name << ',' << task.kind << ',' << task.optimizer_name << ',' << task.batch_size
         << ',' << task.held_out << ',' << rounded(trainer.untrained_loss()) << ','
         << task.make().optimizer->param_groups().size() << '\n';
-  append(folder + "/outcomes.csv", "task,plan,steps,lr,seed,val_loss,train_loss", outcomes.str());
+  append(folder + "/outcomes.csv", "task,plan,steps,lr,seed,val_loss", outcomes.str());
   append(folder + "/tasks.csv", "task,kind,optimizer,batch,held_out,untrained_loss,groups",
          tasks.str());
   std::printf("%-40s %.1f s\n", task.name.c_str(), milliseconds_since(start) / 1000);

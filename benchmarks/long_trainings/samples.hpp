@@ -11,6 +11,10 @@
 
 /// @file
 /// What the tasks train on: digits and made-up data. Each function seeds its random numbers.
+///
+/// There are so many samples, and of such difficulty, that 3,000 updates neither learn them by
+/// heart nor come to an end: then a rate shows in the loss on the samples held back, and a share of
+/// the time is a share of the loss.
 
 /// Samples to train on, and samples held back. Dimension 0 counts the samples.
 struct Samples {
@@ -22,7 +26,7 @@ using SharedSamples = std::shared_ptr<const Samples>;
 
 /// Holds the last samples back.
 inline Samples hold_back(const torch::Tensor& input, const torch::Tensor& target,
-                         std::int64_t held = 500) {
+                         std::int64_t held = 1000) {
   const std::int64_t count = input.size(0) - held;
   return {input.slice(0, 0, count), target.slice(0, 0, count), input.slice(0, count),
           target.slice(0, count)};
@@ -31,14 +35,6 @@ inline Samples hold_back(const torch::Tensor& input, const torch::Tensor& target
 inline SharedSamples shared(Samples samples) {
   return std::make_shared<const Samples>(std::move(samples));
 }
-
-/// The data of suggestion_regret, split in this way.
-inline Samples from(const Data& data) {
-  return hold_back(torch::cat({data.input, data.validation_input, data.held_input}),
-                   torch::cat({data.target, data.validation_target, data.held_target}));
-}
-
-inline Samples digit_samples() { return from(digits()); }
 
 /// Images (N x 1 x 8 x 8) moved by up to one pixel each, with noise; `copies` of each.
 inline torch::Tensor moved(const torch::Tensor& images, std::int64_t copies, double noise) {
@@ -62,11 +58,15 @@ inline torch::Tensor moved(const torch::Tensor& images, std::int64_t copies, dou
   return torch::cat(results);
 }
 
-/// Moved and noisy copies: samples that are hard to learn by heart.
-inline Samples with_moved_copies(const Samples& samples, std::int64_t copies, double noise) {
+/// Digits, moved and with noise; `copies` of each. Other copies are held back.
+inline Samples digit_samples(std::int64_t copies, double noise) {
   torch::manual_seed(21);
-  return {moved(samples.input, copies, noise), samples.target.repeat({copies}),
-          moved(samples.held_input, 1, noise), samples.held_target};
+  const Data data = digits();
+  const auto input = torch::cat({data.input, data.validation_input, data.held_input});
+  const auto target = torch::cat({data.target, data.validation_target, data.held_target});
+  constexpr std::int64_t held = 1000;
+  return {moved(input, copies, noise), target.repeat({copies}),
+          moved(input.slice(0, 0, held), 1, noise), target.slice(0, 0, held)};
 }
 
 /// A share of the training labels drawn anew.
@@ -112,64 +112,73 @@ inline Samples classes(const Samples& samples, std::int64_t first, std::int64_t 
 /// Two spirals in a plane that is tilted in four dimensions.
 inline Samples two_spirals() {
   torch::manual_seed(23);
-  const auto target = torch::randint(0, 2, {3000}, torch::kLong);
-  const auto radius = 0.1 + 0.9 * torch::rand({3000});
+  const auto target = torch::randint(0, 2, {12000}, torch::kLong);
+  const auto radius = 0.1 + 0.9 * torch::rand({12000});
   const auto angle =
-      7 * radius + 3.14159265 * target.to(torch::kFloat) + 0.15 * torch::randn({3000});
+      7 * radius + 3.14159265 * target.to(torch::kFloat) + 0.15 * torch::randn({12000});
   const auto plane = 2 * torch::stack({radius * torch::cos(angle), radius * torch::sin(angle)}, 1);
   return hold_back(plane.matmul(torch::randn({2, 4})), target);
 }
 
-/// Overlapping Gaussian clusters in ten dimensions, three for each of six classes.
+/// Overlapping Gaussian clusters in ten dimensions, ten for each of six classes.
 inline Samples clusters() {
   torch::manual_seed(24);
-  const auto cluster = torch::randint(0, 18, {4000}, torch::kLong);
-  const auto centres = 1.3 * torch::randn({18, 10});
-  return hold_back(centres.index_select(0, cluster) + torch::randn({4000, 10}), cluster % 6);
+  const auto cluster = torch::randint(0, 60, {20000}, torch::kLong);
+  const auto centres = 1.3 * torch::randn({60, 10});
+  return hold_back(centres.index_select(0, cluster) + torch::randn({20000, 10}), cluster % 6);
 }
 
 /// A function of ten numbers of which five matter, with noise: Friedman 1991.
 inline Samples friedman() {
   torch::manual_seed(25);
-  const auto x = torch::rand({4000, 10});
+  const auto x = torch::rand({20000, 10});
   const auto value = 10 * torch::sin(3.14159265 * x.select(1, 0) * x.select(1, 1)) +
                      20 * (x.select(1, 2) - 0.5).square() + 10 * x.select(1, 3) +
-                     5 * x.select(1, 4) + torch::randn({4000});
+                     5 * x.select(1, 4) + 0.1 * torch::randn({20000});
   return hold_back(2 * x - 1, ((value - 14.4) / 4.9).unsqueeze(1));
 }
 
-/// A smooth function of eight numbers.
+/// A smooth function of eight numbers, with a little noise.
 inline Samples smooth_surface() {
   torch::manual_seed(26);
-  return from(surface());
+  const auto x = torch::randn({20000, 8});
+  const auto value =
+      torch::sin(x.matmul(torch::randn({8, 4}) / 2)).sum(1) + x.select(1, 0) * x.select(1, 1);
+  return hold_back(x, (value + 0.02 * torch::randn({20000})).unsqueeze(1));
 }
 
 /// The response of a random network of 24 tanh units, in two numbers, with a little noise.
 inline Samples responses() {
   torch::manual_seed(27);
-  const auto x = torch::randn({4000, 6});
+  const auto x = torch::randn({20000, 6});
   const auto value = torch::tanh(x.matmul(torch::randn({6, 24}))).matmul(torch::randn({24, 2}) / 3);
-  return hold_back(x, value + 0.05 * torch::randn_like(value));
+  return hold_back(x, value + 0.02 * torch::randn_like(value));
 }
 
-/// Texts of six letters out of twelve from a Markov chain of second order; the target of each
-/// letter is the next one.
+/// Texts of six letters out of twelve (N x 6) from a Markov chain of second order; the target of
+/// each letter is the next one.
 inline Samples short_texts() {
   torch::manual_seed(28);
-  Samples samples = from(texts());
-  samples.target = samples.target.slice(1, 0, 6).contiguous();
-  samples.held_target = samples.held_target.slice(1, 0, 6).contiguous();
-  return changed(samples, [](const auto& text) { return text.slice(1, 0, 6).contiguous(); });
+  constexpr std::int64_t count = 20000, length = 6;
+  const auto chain = torch::softmax(2.5 * torch::randn({12, 12, 12}), 2);
+  std::vector<torch::Tensor> letters{torch::randint(0, 12, {count}, torch::kLong),
+                                     torch::randint(0, 12, {count}, torch::kLong)};
+  while (letters.size() < length + 1) {
+    const auto scores = chain.index({letters[letters.size() - 2], letters.back()});
+    letters.push_back(scores.multinomial(1).squeeze(1));
+  }
+  const auto text = torch::stack(letters, 1);
+  return hold_back(text.slice(1, 0, length).contiguous(), text.slice(1, 1).contiguous());
 }
 
 /// Sequences of numbers, two of them marked (N x length x 2); the target is the sum of these two:
 /// the adding problem of Hochreiter & Schmidhuber 1997.
 inline Samples marked_sums(std::int64_t length) {
   torch::manual_seed(29);
-  const auto values = torch::rand({4000, length});
-  auto marks = torch::zeros({4000, length});
-  marks.scatter_(1, torch::randint(0, length / 2, {4000, 1}, torch::kLong), 1.0);
-  marks.scatter_(1, torch::randint(length / 2, length, {4000, 1}, torch::kLong), 1.0);
+  const auto values = torch::rand({20000, length});
+  auto marks = torch::zeros({20000, length});
+  marks.scatter_(1, torch::randint(0, length / 2, {20000, 1}, torch::kLong), 1.0);
+  marks.scatter_(1, torch::randint(length / 2, length, {20000, 1}, torch::kLong), 1.0);
   return hold_back(torch::stack({values, marks}, 2), (values * marks).sum(1, true));
 }
 
@@ -177,7 +186,7 @@ inline Samples marked_sums(std::int64_t length) {
 inline Samples words() {
   torch::manual_seed(30);
   const auto topics = torch::softmax(0.7 * torch::randn({8, 200}), 1);
-  const auto target = torch::randint(0, 8, {4000}, torch::kLong);
+  const auto target = torch::randint(0, 8, {20000}, torch::kLong);
   return hold_back(topics.index_select(0, target).multinomial(20, true), target);
 }
 

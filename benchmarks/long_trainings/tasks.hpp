@@ -79,9 +79,9 @@ class TaskList {
 };
 
 inline void add_digits(TaskList& list) {
-  const auto plain = shared(with_moved_copies(digit_samples(), 8, 0.1));
-  const auto moving = shared(with_moved_copies(digit_samples(), 8, 0.2));
-  const auto wrong = shared(with_wrong_labels(with_moved_copies(digit_samples(), 8, 0.1), 0.2));
+  const auto plain = shared(digit_samples(16, 0.1));
+  const auto moving = shared(digit_samples(24, 0.4));
+  const auto wrong = shared(with_wrong_labels(digit_samples(24, 0.2), 0.2));
   const auto loss = cross_entropy();
   const auto batch = Normalisation::batch;
   list.add("digits_dense", "wide", moving, dense(64, 10, 1, 48), loss,
@@ -153,11 +153,10 @@ inline void add_sequences(TaskList& list) {
 }
 
 inline void add_fine_tuning(TaskList& list) {
-  // Enough noise that 3,000 updates do not learn the samples by heart.
-  const auto moving = with_moved_copies(digit_samples(), 24, 0.4);
+  const auto moving = digit_samples(24, 0.4);
   const auto first_half = shared(classes(moving, 0, 4));
   const auto second_half = shared(classes(moving, 5, 9));
-  const auto few = shared(classes(with_moved_copies(digit_samples(), 4, 0.4), 5, 9));
+  const auto few = shared(classes(digit_samples(8, 0.3), 5, 9));
   const auto dense_body = dense_backbone(48, 24, false);
   const auto norm_body = dense_backbone(32, 24, true);
   const auto conv_body = convolutional_backbone(4);

@@ -26,7 +26,7 @@ struct Outcome {
   int seed;
   /// Losses on the samples held back, and over the last quarter of the training; both infinite
   /// where the training diverged.
-  double val_loss, train_loss;
+  double val_loss;
 };
 
 inline constexpr std::array<std::int64_t, 4> horizons{100, 300, 1000, max_steps};
@@ -100,14 +100,13 @@ class Trainer {
         // A training may recover from a peak of the loss, but not from one so high.
         diverged = !(losses.back() < 100 * untrained_loss_ + 100);
       }
-      double val_loss = std::numeric_limits<double>::infinity(), train_loss = val_loss;
+      double val_loss = std::numeric_limits<double>::infinity();
       if (!diverged) {
         val_loss = task_.held_back_loss(*training.network);
-        train_loss = mean_of_last_quarter(losses);
         diverged = !(val_loss <= 5 * untrained_loss_);
-        if (diverged) val_loss = train_loss = std::numeric_limits<double>::infinity();
+        if (diverged) val_loss = std::numeric_limits<double>::infinity();
       }
-      outcomes_.push_back({plan_name, end, lr, seed, val_loss, train_loss});
+      outcomes_.push_back({plan_name, end, lr, seed, val_loss});
     }
   }
 
@@ -118,13 +117,6 @@ class Trainer {
     loss.backward();
     training.optimizer->step();
     return loss.item<double>();
-  }
-
-  static double mean_of_last_quarter(const std::vector<double>& losses) {
-    const std::size_t begin = losses.size() - losses.size() / 4;
-    double sum = 0;
-    for (std::size_t i = begin; i < losses.size(); ++i) sum += losses[i];
-    return sum / static_cast<double>(losses.size() - begin);
   }
 
   void train_horizons(const std::string& plan, int i) {

@@ -17,6 +17,7 @@
 #include <lrfinder/history/recorder.hpp>
 #include <lrfinder/history/schedule.hpp>
 #include <lrfinder/history/smoothing.hpp>
+#include <lrfinder/plan/suggestion.hpp>
 #include <lrfinder/plan/training_plan.hpp>
 #include <lrfinder/plot/gnuplot.hpp>
 #include <lrfinder/plot/gnuplot_script.hpp>
@@ -31,3 +32,4 @@
 #include <lrfinder/suggest/steepest.hpp>
 #include <lrfinder/suggest/suggestion.hpp>
 #include <lrfinder/suggest/table.hpp>
+#include <lrfinder/suggest/trial.hpp>

@@ -14,6 +14,7 @@
 #include <lrfinder/finder/finder.hpp>
 #include <lrfinder/history/history.hpp>
 #include <lrfinder/options.hpp>
+#include <lrfinder/plan/training_plan.hpp>
 #include <lrfinder/plot/options.hpp>
 #include <lrfinder/race/options.hpp>
 #include <lrfinder/suggest/race_result.hpp>
@@ -134,6 +135,39 @@ class LRFinder {
     return finder_.race(training, &validation, options);
   }
 
+  /// Finds the learning rate for a training, in one call: a range test shows where to look, with
+  /// its range widened where that cuts the descent off; then trials find the best rate, each from
+  /// the same state, random numbers and batches. They follow the plan of the training, compressed
+  /// to their lengths: short ones find the region, longer ones the rate, between those tried. It is
+  /// carried to the length of the training, because the best rate falls with the length.
+  ///
+  ///     auto plan = lrfinder::TrainingPlan().steps(10000).decay(lrfinder::Decay::cosine);
+  ///     auto found = finder.find(*train_loader, lrfinder::FindOptions().plan(plan));
+  ///     lrfinder::PlanLR scheduler(optimizer, plan, found);
+  ///
+  /// Everything is restored after every trial and after an exception. Batches are loaded once, see
+  /// RangeTestOptions::cache_training. history() is the curve of the range test.
+  ///
+  /// Returns the rate (the peak of the plan), the interval from `low` to `high` in which rates cost
+  /// at most about 5 % more time, all trials, and the updates that were spent. Throws InvalidOption
+  /// before anything is touched; NoSuggestion where no rate trains, with what was tried; and what
+  /// range_test throws.
+  template <class TrainLoader>
+  Suggestion find(TrainLoader&& train_loader, const FindOptions& options = {}) {
+    auto training = typed(train_loader, "training loader");
+    return finder_.find(training, nullptr, options);
+  }
+
+  /// Finds the learning rate by the loss on a validation loader, measured at the end of each trial.
+  template <class TrainLoader, class ValLoader,
+            class = std::enable_if_t<!std::is_convertible_v<ValLoader, const FindOptions&>>>
+  Suggestion find(TrainLoader&& train_loader, ValLoader&& val_loader,
+                  const FindOptions& options = {}) {
+    auto training = typed(train_loader, "training loader");
+    auto validation = typed(val_loader, "validation loader");
+    return finder_.find(training, &validation, options);
+  }
+
   /// What the last range test recorded; empty before the first.
   const History& history() const noexcept { return finder_.history(); }
 
@@ -141,6 +175,12 @@ class LRFinder {
   ///
   /// Throws NoSuggestion before a range test, and where the curve carries no answer.
   Suggestion suggestion() const { return finder_.suggestion(); }
+
+  /// The peak of the learning rate for a training by a plan, read off the last history by
+  /// suggest::for_plan(). find() knows better.
+  ///
+  /// Throws as suggestion(), and InvalidOption for a plan without steps.
+  Suggestion suggestion(const TrainingPlan& plan) const { return finder_.suggestion(plan); }
 
   /// The learning rate that a recipe of your choice reads off the last history: one from the
   /// namespace lrfinder::suggest, or a callable of your own.

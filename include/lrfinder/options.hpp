@@ -127,6 +127,12 @@ struct RangeTestOptions {
   /// numbers whose place in the sequence matters. Default: a quarter of the memory that is free on
   /// the device, shared by all `ranks`.
   TORCH_ARG(std::optional<std::int64_t>, cache_validation) = std::nullopt;
+  /// Most bytes of training batches that a race or a find keeps on the device, so that each is
+  /// loaded once and not in every trial; not negative. Trials start from the same random numbers,
+  /// so they see the same batches anyway. What takes more, or cannot be kept, is loaded again, and
+  /// a warning says so. 0 loads every time. Default: a quarter of the memory that is free on the
+  /// device, shared by all `ranks`.
+  TORCH_ARG(std::optional<std::int64_t>, cache_training) = std::nullopt;
   /// How many iterations may be under way on the device before the host waits for the loss of the
   /// first of them; at least 1, which waits for every iteration. The history is the same in any
   /// case: iterations past the end of the test are dropped. But `on_iteration` is called, and

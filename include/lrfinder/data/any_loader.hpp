@@ -76,7 +76,7 @@ class AnyBatchIterator {
   virtual void start() = 0;
 
   /// The next batch; after the last one comes the first again.
-  virtual std::unique_ptr<AnyBatch> next() = 0;
+  virtual std::shared_ptr<AnyBatch> next() = 0;
 
   /// Calls `visit` with every batch of one pass, until `visit` returns false.
   virtual void for_each(const std::function<bool(std::unique_ptr<AnyBatch>)>& visit) = 0;

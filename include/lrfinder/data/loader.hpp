@@ -185,7 +185,7 @@ class TypedBatchIterator final : public AnyBatchIterator {
 
   void start() override { batches_.start(); }
 
-  std::unique_ptr<AnyBatch> next() override { return prepared(batches_.next()); }
+  std::shared_ptr<AnyBatch> next() override { return prepared(batches_.next()); }
 
   void for_each(const std::function<bool(std::unique_ptr<AnyBatch>)>& visit) override {
     batches_.for_each([&](const auto& batch) { return visit(prepared(batch)); });

@@ -10,6 +10,7 @@
 #include <lrfinder/data/any_loader.hpp>
 #include <lrfinder/history/history.hpp>
 #include <lrfinder/options.hpp>
+#include <lrfinder/plan/training_plan.hpp>
 #include <lrfinder/plot/options.hpp>
 #include <lrfinder/race/options.hpp>
 #include <lrfinder/suggest/race_result.hpp>
@@ -42,11 +43,14 @@ class Finder {
                             const RangeTestOptions& options);
   /// Runs a race; `val_loader` may be null.
   RaceResult race(AnyLoader& train_loader, AnyLoader* val_loader, const RaceOptions& options);
+  /// Runs range tests and trials; `val_loader` may be null.
+  Suggestion find(AnyLoader& train_loader, AnyLoader* val_loader, const FindOptions& options);
 
   const History& history() const noexcept;
   /// The history. Throws NoSuggestion where it is empty.
   const History& recorded_history() const;
   Suggestion suggestion() const;
+  Suggestion suggestion(const TrainingPlan& plan) const;
   void set_lr(const Suggestion& suggestion);
   void plot(const std::string& path, const PlotOptions& options) const;
   void plot(std::ostream& out, const PlotOptions& options) const;

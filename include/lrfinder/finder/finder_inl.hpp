@@ -19,10 +19,14 @@
 #include <lrfinder/history/history.hpp>
 #include <lrfinder/history/recorder.hpp>
 #include <lrfinder/options.hpp>
+#include <lrfinder/plan/suggestion.hpp>
+#include <lrfinder/plan/training_plan.hpp>
 #include <lrfinder/plot/options.hpp>
 #include <lrfinder/plot/plot.hpp>
 #include <lrfinder/race/options.hpp>
+#include <lrfinder/race/rate_search.hpp>
 #include <lrfinder/race/resolve.hpp>
+#include <lrfinder/race/resolve_search.hpp>
 #include <lrfinder/race/successive_halving.hpp>
 #include <lrfinder/race/trial.hpp>
 #include <lrfinder/snapshot/saved_state.hpp>
@@ -30,6 +34,7 @@
 #include <lrfinder/suggest/race_result.hpp>
 #include <lrfinder/suggest/steepest.hpp>
 #include <lrfinder/suggest/suggestion.hpp>
+#include <lrfinder/suggest/trial.hpp>
 #include <lrfinder/torch/module.hpp>
 #include <lrfinder/torch/optimizer.hpp>
 #include <lrfinder/training/progress_reporter.hpp>
@@ -54,18 +59,19 @@ struct Finder::State {
   const ModuleHandle& model() const { return training_state.modules.front(); }
 
   /// Saves everything, runs a range test, and restores everything, unless the options say
-  /// otherwise.
+  /// otherwise. `is_all`: whether nothing follows it in the session.
   void range_test(const ResolvedRangeTest& test, const RangeTestOptions& options,
-                  Training& training, Session& session) {
+                  Training& training, Session& session, bool is_all = true) {
     std::unique_ptr<SavedState> before;
     try {
       before = training.run(fingerprint_of(test, optimizer()), [&](TrainingRun& run) {
         last_options = options;
         Recorder recorder(test.range);
-        const ProgressReporter report(test.progress, test.on_iteration, session);
+        const ProgressReporter report(test.progress, is_all ? "" : "range test", test.on_iteration,
+                                      session);
         try {
           const StopReason reason = RangeTest(test, recorder, report)(run);
-          session.end();
+          if (is_all) session.end();
           history = recorder.finish(reason);
         } catch (...) {
           history = recorder.finish(StopReason::failed);
@@ -83,23 +89,58 @@ struct Finder::State {
     }
   }
 
-  /// Runs the trials of a race, each on the same state.
-  RaceResult race(RaceSettings settings, bool validates, Training& training,
-                  const Fingerprint& fingerprint, RaceProgress& report) {
-    const auto trial = [&](double lr, std::int64_t num_iter) {
-      const std::vector<double> rates = group_rates(lr, nearest_index(history.lr, lr));
-      RaceEntry entry;
-      Fingerprint with_rates = fingerprint;
-      with_rates.add("the learning rate of a trial", rates);
-      with_rates.add("the number of updates of a trial", num_iter);
-      training
-          .run(with_rates,
-               [&](TrainingRun& run) { entry = run_trial(run, rates, num_iter, report); })
+  /// Trials of a race or a find: each trains on the same state, and restores it.
+  class Trials {
+   public:
+    /// `plan`: null for constant rates. All live as long as this.
+    Trials(const State& state, const TrainingSettings& settings, Training& training,
+           const TrainingPlan* plan, RaceProgress& report)
+        : state_(state),
+          training_(training),
+          plan_(plan),
+          report_(report),
+          fingerprint_(fingerprint_of(settings, state.optimizer())) {
+      if (plan) fingerprint_.add("the plan", to_string(*plan));
+    }
+
+    Trial operator()(double lr, std::int64_t num_iter) {
+      const auto rates = state_.group_rates(lr, nearest_index(state_.history.lr, lr));
+      Trial result;
+      Fingerprint fingerprint = fingerprint_;
+      fingerprint.add("the learning rate of a trial", rates);
+      fingerprint.add("the number of updates of a trial", num_iter);
+      training_
+          .run(fingerprint,
+               [&](TrainingRun& run) { result = run_trial(run, rates, num_iter, plan_, report_); })
           ->restore();
-      return entry;
-    };
-    if (validates) settings.untrained_loss = trial(settings.candidates.front(), 0).loss;
-    RaceResult result = SuccessiveHalving(settings, trial)();
+      return result;
+    }
+
+   private:
+    const State& state_;
+    Training& training_;
+    const TrainingPlan* plan_;
+    RaceProgress& report_;
+    Fingerprint fingerprint_;
+  };
+
+  /// Races without a plan, on top of the last range test.
+  RaceResult race(RaceSettings race, const TrainingSettings& settings, Training& training,
+                  RaceProgress& report) const {
+    Trials trial(*this, settings, training, nullptr, report);
+    if (settings.validates) race.untrained_loss = trial(race.candidates.front(), 0).loss;
+    RaceResult result = SuccessiveHalving(race, trial)();
+    result.index = nearest_index(history.lr, result.lr);
+    return result;
+  }
+
+  /// Searches the best rate for a plan, on top of the last range test.
+  Suggestion search(RateSearchSettings search, const TrainingPlan& plan,
+                    const TrainingSettings& settings, Training& training,
+                    RaceProgress& report) const {
+    Trials trial(*this, settings, training, &plan, report);
+    if (settings.validates) search.untrained_loss = trial(search.around, 0).loss;
+    Suggestion result = RateSearch(search, trial)();
     result.index = nearest_index(history.lr, result.lr);
     return result;
   }
@@ -175,17 +216,61 @@ LRFINDER_INLINE RaceResult Finder::race(AnyLoader& train_loader, AnyLoader* val_
   const State::Running running(state_->running);
   Session session(state_->last_options.ranks());
   return session.run([&] {
-    const RaceSettings race = resolve_race(options, recorded_history());
+    const History& curve = recorded_history();
+    const RaceSettings race = resolve_race(options, curve);
+    if (options.plan()) check_plan(*options.plan(), state_->optimizer(), "RaceOptions");
     const TrainingSettings settings =
         resolve_training(state_->last_options, state_->model(), state_->optimizer(), state_->device,
-                         train_loader, val_loader);
+                         train_loader, val_loader, Trainings::several);
     if (const auto before = std::exchange(state_->unrestored, nullptr)) before->restore();
     Training training(state_->training_state, train_loader, val_loader, settings, session);
     RaceProgress report(options.progress(), race.num_iter, session);
-    RaceResult result = state_->race(race, settings.validates, training,
-                                     fingerprint_of(settings, state_->optimizer()), report);
+    RaceResult result;
+    if (options.plan()) {
+      const auto search = resolve_search(*options.plan(), curve, options.around(), race.num_iter);
+      result = RaceResult(state_->search(search, *options.plan(), settings, training, report));
+      result.recipe = "race";
+    } else {
+      result = state_->race(race, settings, training, report);
+    }
     session.end();
     return result;
+  });
+}
+
+LRFINDER_INLINE Suggestion Finder::find(AnyLoader& train_loader, AnyLoader* val_loader,
+                                        const FindOptions& options) {
+  const State::Running running(state_->running);
+  Session session(options.range_test().ranks(), options.range_test().on_iteration().is_set());
+  return session.run([&] {
+    const TrainingPlan plan = resolve_find(options, state_->optimizer());
+    ResolvedRangeTest test = resolve(options.range_test(), state_->model(), state_->optimizer(),
+                                     state_->device, train_loader, val_loader, Trainings::several);
+    test.progress = test.progress || options.progress();
+    if (const auto before = std::exchange(state_->unrestored, nullptr)) before->restore();
+    Training training(state_->training_state, train_loader, val_loader, test.training, session);
+
+    const auto budget = static_cast<std::int64_t>(
+        std::min(options.budget() * static_cast<double>(test.range.num_iter), 1e15));
+    std::int64_t updates = 0;
+    constexpr int max_range_tests = 3;
+    for (int i = 0; i < max_range_tests; ++i) {
+      state_->range_test(test, options.range_test(), training, session, /*is_all=*/false);
+      updates += static_cast<std::int64_t>(recorded_history().size());
+      const RangeChange change = change_of_range(state_->history);
+      if (!change.any() || budget - updates < 2 * test.range.num_iter) break;
+      for (double& rate : test.range.start_lr) rate *= change.start;
+      for (double& rate : test.range.end_lr) rate *= change.end;
+    }
+
+    const auto search = resolve_search(plan, state_->history, std::nullopt,
+                                       std::max<std::int64_t>(budget - updates, 1));
+    RaceProgress report(options.progress(), search.num_iter, session);
+    Suggestion found = state_->search(search, plan, test.training, training, report);
+    session.end();
+    found.recipe = "find";
+    found.updates += updates;
+    return found;
   });
 }
 
@@ -204,6 +289,10 @@ LRFINDER_INLINE const History& Finder::recorded_history() const {
 
 LRFINDER_INLINE Suggestion Finder::suggestion() const {
   return suggest::steepest(recorded_history());
+}
+
+LRFINDER_INLINE Suggestion Finder::suggestion(const TrainingPlan& plan) const {
+  return suggest::for_plan(recorded_history(), plan);
 }
 
 LRFINDER_INLINE void Finder::set_lr(const Suggestion& suggestion) {

@@ -27,6 +27,12 @@ class Progress {
   /// lrfinder::is_terminal. `clock`: for tests.
   Progress(std::ostream& out, bool is_terminal, Clock clock = steady_seconds)
       : out_(out), is_terminal_(is_terminal), clock_(std::move(clock)), start_(clock_()) {}
+
+  /// `stage`: what stands before each line, for example "trials".
+  Progress(std::ostream& out, bool is_terminal, const std::string& stage)
+      : Progress(out, is_terminal) {
+    if (!stage.empty()) stage_ = stage + "  ";
+  }
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   ~Progress() { end(); }
@@ -71,7 +77,7 @@ class Progress {
     const std::string total = std::to_string(iteration.num_iter);
     std::string done = std::to_string(iteration.index + 1);
     done.insert(0, total.size() - std::min(total.size(), done.size()), ' ');
-    return done + "/" + total + "  lr " + detail::rounded(iteration.lr) + "  loss " +
+    return stage_ + done + "/" + total + "  lr " + detail::rounded(iteration.lr) + "  loss " +
            detail::rounded(iteration.loss) + "  best " + detail::rounded(iteration.best_loss) +
            "  " + time_left(iteration, now);
   }
@@ -93,6 +99,7 @@ class Progress {
 
   std::ostream& out_;
   bool is_terminal_;
+  std::string stage_;
   Clock clock_;
   double start_;
   double shown_ = 0;

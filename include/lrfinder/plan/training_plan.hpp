@@ -211,6 +211,18 @@ class TrainingPlan {
     return high - (high - low) * cycle_height(at);
   }
 
+  /// The mean rate over the last fifth of the steps, as a share of the peak: 1 for a constant rate,
+  /// near 0 for one that decays to 0. Throws as fraction().
+  double final_share() const {
+    constexpr int samples = 20;
+    double sum = 0;
+    for (int i = 0; i < samples; ++i) {
+      const double at = static_cast<double>(steps_) * (0.8 + 0.2 * (i + 0.5) / samples);
+      sum += fraction(static_cast<std::int64_t>(at));
+    }
+    return sum / samples;
+  }
+
   /// The plan in a few words: "cosine decay over 10000 steps, warm-up over 500".
   friend std::string to_string(const TrainingPlan& plan) {
     static constexpr const char* decays[] = {"constant rate", "linear decay", "cosine decay",

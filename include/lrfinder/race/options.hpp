@@ -5,6 +5,9 @@
 
 #include <torch/torch.h>
 
+#include <lrfinder/options.hpp>
+#include <lrfinder/plan/training_plan.hpp>
+
 namespace lrfinder {
 
 /// Options of a race, LRFinder::race().
@@ -15,6 +18,11 @@ namespace lrfinder {
 /// batches are evaluated) is as in the last range test. All options are checked before anything is
 /// touched; what makes no sense is an InvalidOption.
 struct RaceOptions {
+  /// The plan of the training that the rate is for. Then the trials follow it, compressed to their
+  /// lengths, and the best rate is carried to the length of the training; see LRFinder::find(),
+  /// which makes the range test as well. `spacing`, `decades_down`, `decades_up`, `rungs` and
+  /// `tolerance` are for races without a plan. Default: none, a constant rate.
+  TORCH_ARG(std::optional<TrainingPlan>, plan) = std::nullopt;
   /// Optimizer updates of all trials together, in multiples of the iterations that the range test
   /// recorded; positive. More make longer rungs, which judge by a longer training. Default: 6.
   TORCH_ARG(double, budget) = 6;
@@ -38,6 +46,26 @@ struct RaceOptions {
   /// may cost all. With 0 the best rate tried wins. Default: 0.01 (0.01 to 0.02 do).
   TORCH_ARG(double, tolerance) = 0.01;
   /// Whether a line on stderr shows how far the race is. Default: false.
+  TORCH_ARG(bool, progress) = false;
+};
+
+/// Options of LRFinder::find().
+///
+///     FindOptions().plan(TrainingPlan().steps(10000).decay(Decay::cosine))
+///
+/// All options are checked before anything is touched; what makes no sense is an InvalidOption.
+struct FindOptions {
+  /// The plan of the training that the rate is for; its steps() are to be set. Default: a constant
+  /// rate, for 30 times the iterations of the range test.
+  TORCH_ARG(TrainingPlan, plan) = {};
+  /// What the search may cost, in range tests: optimizer updates, over `num_iter` of the range
+  /// test. At least 2. More make longer trials, which show more of the training. Default: 10.
+  TORCH_ARG(double, budget) = 10;
+  /// The range test, and how it and the trials make each update (accumulation, clipping, mixed
+  /// precision, metrics, ranks and so on). `restore` has to be true. Default: 100 iterations from
+  /// 1e-7 to 10.
+  TORCH_ARG(RangeTestOptions, range_test) = RangeTestOptions().start_lr(1e-7).end_lr(10);
+  /// Whether a line on stderr shows the stage of the search, and how far it is. Default: false.
   TORCH_ARG(bool, progress) = false;
 };
 

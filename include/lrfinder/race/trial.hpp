@@ -9,7 +9,8 @@
 
 #include <lrfinder/distributed/session.hpp>
 #include <lrfinder/history/iteration.hpp>
-#include <lrfinder/suggest/race_result.hpp>
+#include <lrfinder/plan/training_plan.hpp>
+#include <lrfinder/suggest/trial.hpp>
 #include <lrfinder/torch/measurement.hpp>
 #include <lrfinder/training/progress_reporter.hpp>
 #include <lrfinder/training/run.hpp>
@@ -21,7 +22,7 @@ class RaceProgress {
  public:
   /// `num_iter`: the most updates that the race will take.
   RaceProgress(bool progress, std::int64_t num_iter, Session& session)
-      : report_(progress, {}, session) {
+      : report_(progress, "trials", {}, session) {
     current_.num_iter = num_iter;
     current_.index = -1;
     current_.best_loss = std::numeric_limits<double>::infinity();
@@ -40,19 +41,27 @@ class RaceProgress {
   ProgressReporter report_;
 };
 
-/// Trains at constant rates, one for each parameter group, for `num_iter` updates or up to the
-/// first loss that is not finite.
+/// The step of a plan that is at the same share of its way as an update of a trial.
+inline std::int64_t step_of_plan(const TrainingPlan& plan, std::int64_t update,
+                                 std::int64_t num_iter) {
+  const double share = (static_cast<double>(update) + 0.5) / static_cast<double>(num_iter);
+  return static_cast<std::int64_t>(share * static_cast<double>(plan.steps()));
+}
+
+/// Trains for `num_iter` updates or up to the first loss that is not finite: at constant rates, one
+/// for each parameter group, or by a plan with these peaks. `plan`: null for constant rates.
 ///
 /// The loss of the entry is that on the validation loader at the end or, without one, the mean over
 /// the last quarter of the updates; infinite where one was not finite. `Run` is TrainingRun.
 template <class Run>
-RaceEntry run_trial(Run& run, const std::vector<double>& rates, std::int64_t num_iter,
-                    RaceProgress& report) {
+Trial run_trial(Run& run, const std::vector<double>& rates, std::int64_t num_iter,
+                const TrainingPlan* plan, RaceProgress& report) {
   const std::int64_t averaged = std::max<std::int64_t>(1, num_iter / 4);
-  RaceEntry entry;
+  Trial entry;
   entry.lr = rates.front();
   run.set_lr(rates);
   while (entry.num_iter < num_iter) {
+    if (plan) run.follow(*plan, step_of_plan(*plan, entry.num_iter, num_iter), rates);
     run.step();
     const Measurement measured = read(run.training_loss());
     ++entry.num_iter;

@@ -71,6 +71,15 @@ class RandomState {
     if (device.type() != torch::kCPU) save(device);
   }
 
+  /// Whether random numbers have been drawn since.
+  bool has_changed() const {
+    for (auto [generator, state] : states_) {
+      const std::lock_guard<std::mutex> lock(generator.mutex());
+      if (!torch::equal(generator.get_state(), state)) return true;
+    }
+    return false;
+  }
+
   void restore() const {
     for (auto [generator, state] : states_) {
       const std::lock_guard<std::mutex> lock(generator.mutex());

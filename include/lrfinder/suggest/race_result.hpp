@@ -4,31 +4,32 @@
 #include <map>
 #include <ostream>
 #include <sstream>
-#include <string>
+#include <utility>
 #include <vector>
 
 #include <lrfinder/suggest/suggestion.hpp>
+#include <lrfinder/suggest/trial.hpp>
 
 namespace lrfinder {
 
-/// The result of training at one constant learning rate in a race: that of its longest trial.
-struct RaceEntry {
-  /// Learning rate of the first parameter group.
-  double lr = 0;
-  /// Optimizer updates of that trial.
-  std::int64_t num_iter = 0;
-  /// The validation loss after the last update or, without a validation loader, the mean of the
-  /// last quarter of the training losses; infinite where a loss was not finite.
-  double loss = 0;
-  /// Whether the trial diverged: its loss has passed the divergence threshold of the range test.
-  bool diverged = false;
-  /// The metrics of the range test by name, measured on the same batches as the loss.
-  std::map<std::string, double> metrics{};
-};
+/// The result of one learning rate in a race: that of its longest trial.
+using RaceEntry = Trial;
 
 /// The winner of a race, and the results of all learning rates. The winner may lie between two of
 /// them; its loss is then interpolated.
 struct RaceResult : Suggestion {
+  RaceResult() = default;
+
+  /// The result of a race by a plan, with the table of its trials.
+  explicit RaceResult(Suggestion found) : Suggestion(std::move(found)), total_iter(updates) {
+    std::map<double, RaceEntry> longest;
+    for (const Trial& trial : trials) {
+      auto& entry = longest[trial.lr];
+      if (trial.num_iter >= entry.num_iter) entry = trial;
+    }
+    for (const auto& [lr, entry] : longest) table.push_back(entry);
+  }
+
   /// One entry for each learning rate, in ascending order.
   std::vector<RaceEntry> table;
   /// Optimizer updates of all trials.

@@ -1,14 +1,18 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include <lrfinder/history/history.hpp>
+#include <lrfinder/suggest/trial.hpp>
 
 namespace lrfinder {
 
-/// A learning rate that a recipe has read off a curve.
+/// A learning rate to train with: read off a curve by a recipe or, by a race or a find, also from
+/// trials.
 struct Suggestion {
   /// The suggested learning rate, of the first parameter group.
   double lr = 0;
@@ -25,6 +29,16 @@ struct Suggestion {
   double lr_low = 0;
   /// Highest suggestion on one of several curves, or 0.
   double lr_high = 0;
+  /// Lower end of the interval of rates that do almost as well, from a find; otherwise 0. With one
+  /// of them the training takes at most about 5 % longer to get as far.
+  double low = 0;
+  /// Upper end of that interval, or 0.
+  double high = 0;
+  /// What was tried, in the order of the trials; empty where the rate was only read off a curve.
+  std::vector<Trial> trials{};
+  /// Optimizer updates that were spent on it, range tests included; 0 where the rate was only read
+  /// off a curve.
+  std::int64_t updates = 0;
 
   /// The learning rate: `double lr = finder.suggestion();`
   operator double() const noexcept { return lr; }

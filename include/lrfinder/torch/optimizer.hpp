@@ -114,6 +114,14 @@ inline bool set_momentum(torch::optim::OptimizerOptions& options, double momentu
   return true;
 }
 
+/// Whether set_momentum() can set the momentum of a parameter group.
+inline bool has_momentum(const torch::optim::OptimizerOptions& options) {
+  using namespace torch::optim;
+  return dynamic_cast<const AdamOptions*>(&options) ||
+         dynamic_cast<const AdamWOptions*>(&options) || dynamic_cast<const SGDOptions*>(&options) ||
+         dynamic_cast<const RMSpropOptions*>(&options);
+}
+
 /// Sets the learning rate of every parameter group.
 inline void set_rates(torch::optim::Optimizer& optimizer, const std::vector<double>& rates) {
   for (std::size_t group = 0; group < rates.size(); ++group) {

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <iostream>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include <lrfinder/detail/system.hpp>
@@ -16,11 +17,12 @@ namespace lrfinder::detail {
 /// wanted; with several ranks, to those of rank 0.
 class ProgressReporter {
  public:
-  /// `session` lives as long as this.
-  ProgressReporter(bool progress, IterationCallback callback, Session& session)
+  /// `stage`: what stands before the progress, or empty. `session` lives as long as this.
+  ProgressReporter(bool progress, const std::string& stage, IterationCallback callback,
+                   Session& session)
       : callback_(std::move(callback)), session_(session) {
     if (progress && session.leads()) {
-      progress_ = std::make_unique<Progress>(std::cerr, is_terminal(stderr));
+      progress_ = std::make_unique<Progress>(std::cerr, is_terminal(stderr), stage);
     }
   }
 

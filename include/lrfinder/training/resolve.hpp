@@ -176,6 +176,9 @@ inline void check_loaders(const AnyLoader& train_loader, const AnyLoader* val_lo
   }
 }
 
+/// Whether a training is followed by others from the same state.
+enum class Trainings { one, several };
+
 /// Resolves how updates are made and measured. `device`: where the user asked for the training;
 /// none for where the model is.
 ///
@@ -183,8 +186,8 @@ inline void check_loaders(const AnyLoader& train_loader, const AnyLoader* val_lo
 inline TrainingSettings resolve_training(const RangeTestOptions& options, const ModuleHandle& model,
                                          const torch::optim::Optimizer& optimizer,
                                          std::optional<torch::Device> device,
-                                         const AnyLoader& train_loader,
-                                         const AnyLoader* val_loader) {
+                                         const AnyLoader& train_loader, const AnyLoader* val_loader,
+                                         Trainings trainings) {
   if (c10::InferenceMode::is_enabled()) {
     throw InvalidOption(
         "LRFinder: nothing can be trained under c10::InferenceMode; end the guard's scope first");
@@ -203,6 +206,10 @@ inline TrainingSettings resolve_training(const RangeTestOptions& options, const 
   if (options.val_batches() && *options.val_batches() < 1) {
     invalid_option("val_batches (", *options.val_batches(), ") must be at least 1");
   }
+  if (options.cache_training() && *options.cache_training() < 0) {
+    invalid_option("cache_training (", *options.cache_training(),
+                   ") must not be negative; 0 loads the training batches in every trial");
+  }
   if (options.cache_validation() && *options.cache_validation() < 0) {
     invalid_option("cache_validation (", *options.cache_validation(),
                    ") must not be negative; 0 reads the validation loader in every iteration");
@@ -218,12 +225,15 @@ inline TrainingSettings resolve_training(const RangeTestOptions& options, const 
   settings.max_val_batches =
       options.val_batches().value_or(std::numeric_limits<std::int64_t>::max());
   settings.ranks = options.ranks();
+  // A quarter of what is free; ranks may share one device's memory.
+  const std::int64_t share = 4 * (options.ranks() ? options.ranks()->size() : 1);
+  const auto quarter = [&] { return free_memory(settings.placement.device) / share; };
   if (val_loader) {
-    // A quarter of what is free; ranks may share one device's memory.
-    const std::int64_t share = 4 * (options.ranks() ? options.ranks()->size() : 1);
-    settings.max_cached_bytes = options.cache_validation()
-                                    ? *options.cache_validation()
-                                    : free_memory(settings.placement.device) / share;
+    settings.max_cached_bytes =
+        options.cache_validation() ? *options.cache_validation() : quarter();
+  }
+  if (trainings == Trainings::several) {
+    settings.max_kept_bytes = options.cache_training() ? *options.cache_training() : quarter();
   }
   settings.snapshot = {options.snapshot(), options.snapshot_dir()};
   return settings;
@@ -247,10 +257,12 @@ inline std::int64_t max_pending(const RangeTestOptions& options, torch::Device d
 inline ResolvedRangeTest resolve(const RangeTestOptions& options, const ModuleHandle& model,
                                  const torch::optim::Optimizer& optimizer,
                                  std::optional<torch::Device> device, const AnyLoader& train_loader,
-                                 const AnyLoader* val_loader) {
+                                 const AnyLoader* val_loader,
+                                 Trainings trainings = Trainings::one) {
   const RangeTestSettings range = resolve_range(options, optimizer);
   ResolvedRangeTest test{
-      resolve_training(options, model, optimizer, device, train_loader, val_loader), range};
+      resolve_training(options, model, optimizer, device, train_loader, val_loader, trainings),
+      range};
   test.range.validation = val_loader != nullptr;
   test.max_pending = max_pending(options, test.training.placement.device);
   test.restore = options.restore();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -12,12 +13,14 @@
 #include <lrfinder/data/batch_cache.hpp>
 #include <lrfinder/distributed/fingerprint.hpp>
 #include <lrfinder/distributed/session.hpp>
+#include <lrfinder/plan/training_plan.hpp>
 #include <lrfinder/snapshot/modes.hpp>
 #include <lrfinder/snapshot/saved_state.hpp>
 #include <lrfinder/torch/measurement.hpp>
 #include <lrfinder/torch/module.hpp>
 #include <lrfinder/torch/optimizer.hpp>
 #include <lrfinder/training/evaluation.hpp>
+#include <lrfinder/training/kept_batches.hpp>
 #include <lrfinder/training/settings.hpp>
 #include <lrfinder/training/step.hpp>
 
@@ -35,10 +38,10 @@ class TrainingRun {
   ///
   /// Throws EmptyLoader when there is none.
   TrainingRun(torch::optim::Optimizer& optimizer, AnyLoader& train_loader, AnyLoader* val_loader,
-              BatchCache& val_cache, TrainingMode& mode, const TrainingSettings& settings,
-              Session& session)
+              KeptBatches& kept, BatchCache& val_cache, TrainingMode& mode,
+              const TrainingSettings& settings, Session& session)
       : optimizer_(optimizer),
-        batches_(train_loader.iterate(settings.placement.device)),
+        batches_(iterate(train_loader, kept, settings)),
         step_(*batches_, optimizer, settings, session) {
     batches_->start();
     if (val_loader) validation_.emplace(*val_loader, val_cache, mode, settings, session);
@@ -46,6 +49,17 @@ class TrainingRun {
 
   /// Sets the learning rate of every parameter group.
   void set_lr(const std::vector<double>& rates) { set_rates(optimizer_, rates); }
+
+  /// Sets the rates of a step of a plan, and the momentum where it cycles that.
+  void follow(const TrainingPlan& plan, std::int64_t step, const std::vector<double>& peaks) {
+    const double fraction = plan.fraction(step);
+    std::vector<double> rates;
+    for (const double peak : peaks) rates.push_back(fraction * peak);
+    set_lr(rates);
+    const auto momentum = plan.momentum(step);
+    if (!momentum) return;
+    for (auto& group : optimizer_.param_groups()) set_momentum(group.options(), *momentum);
+  }
 
   /// Takes one update of the optimizer.
   void step() { step_(); }
@@ -69,6 +83,13 @@ class TrainingRun {
   DeviceMeasurement validate() { return (*validation_)(); }
 
  private:
+  static std::unique_ptr<AnyBatchIterator> iterate(AnyLoader& loader, KeptBatches& kept,
+                                                   const TrainingSettings& settings) {
+    auto batches = loader.iterate(settings.placement.device);
+    if (settings.max_kept_bytes == 0) return batches;
+    return std::make_unique<KeptBatchIterator>(kept, std::move(batches));
+  }
+
   torch::optim::Optimizer& optimizer_;
   std::unique_ptr<AnyBatchIterator> batches_;
   Step step_;
@@ -86,6 +107,7 @@ class Training {
         val_loader_(val_loader),
         settings_(settings),
         session_(session),
+        kept_(settings.placement.device, settings.max_kept_bytes),
         val_cache_(settings.max_cached_bytes) {}
 
   /// Saves the state, and calls `use` with a run on it. `fingerprint`: what all ranks have to agree
@@ -101,7 +123,7 @@ class Training {
       }
       saved->model_mode().train();
       session_.start(fingerprint, state_);
-      TrainingRun run(*state_.optimizers.front(), train_loader_, val_loader_, val_cache_,
+      TrainingRun run(*state_.optimizers.front(), train_loader_, val_loader_, kept_, val_cache_,
                       saved->model_mode(), settings_, session_);
       use(run);
     } catch (...) {
@@ -117,6 +139,7 @@ class Training {
   AnyLoader* val_loader_;
   const TrainingSettings& settings_;
   Session& session_;
+  KeptBatches kept_;      // one for all runs
   BatchCache val_cache_;  // one for all runs
 };
 

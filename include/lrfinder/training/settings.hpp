@@ -41,6 +41,9 @@ struct TrainingSettings {
   bool validates = false;
   /// Batches of the validation loader in one evaluation, at most.
   std::int64_t max_val_batches = 0;
+  /// Bytes of training batches that are kept on the device for the next training, at most; 0 where
+  /// there is only one.
+  std::int64_t max_kept_bytes = 0;
   /// Bytes of validation batches that are kept on the device, at most.
   std::int64_t max_cached_bytes = 0;
   SnapshotOptions snapshot = {};

@@ -160,7 +160,7 @@ class Step {
   bool skipped_ = false;
   DeviceMeasurement measured_;
   torch::Tensor grad_norm_;                                 // undefined where it is not recorded
-  std::vector<std::unique_ptr<AnyBatch>> batches_of_step_;  // those that are needed again
+  std::vector<std::shared_ptr<AnyBatch>> batches_of_step_;  // those that are needed again
   bool checked_gradients_ = false;
 };
 

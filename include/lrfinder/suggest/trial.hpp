@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace lrfinder {
+
+/// A training at one learning rate, from the start: what a race or a find has tried.
+struct Trial {
+  /// Learning rate of the first parameter group; the peak, where the trial follows a plan.
+  double lr = 0;
+  /// Optimizer updates.
+  std::int64_t num_iter = 0;
+  /// The validation loss after the last update or, without a validation loader, the mean of the
+  /// last quarter of the training losses; infinite where a loss was not finite.
+  double loss = 0;
+  /// Whether the trial diverged: its loss has passed the divergence threshold of the range test.
+  bool diverged = false;
+  /// The metrics of the range test by name, measured on the same batches as the loss.
+  std::map<std::string, double> metrics{};
+};
+
+}  // namespace lrfinder
