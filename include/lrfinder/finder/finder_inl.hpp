@@ -139,7 +139,10 @@ struct Finder::State {
                     const TrainingSettings& settings, Training& training,
                     RaceProgress& report) const {
     Trials trial(*this, settings, training, &plan, report);
-    if (settings.validates) search.untrained_loss = trial(search.around, 0).loss;
+    if (settings.validates) {
+      search.untrained_loss = trial(search.around, 0).loss;
+      search.untrained_is_paired = true;
+    }
     Suggestion result = RateSearch(search, trial)();
     result.index = nearest_index(history.lr, result.lr);
     return result;
