@@ -128,6 +128,18 @@ inline Samples clusters() {
   return hold_back(centres.index_select(0, cluster) + torch::randn({20000, 10}), cluster % 6);
 }
 
+/// Six overlapping classes, each a curved sheet in 12 dimensions of very unlike scales.
+inline Samples curved_sheets() {
+  torch::manual_seed(31);
+  const auto target = torch::randint(0, 6, {20000}, torch::kLong);
+  const auto centres = torch::randn({6, 12}), bend = torch::randn({6, 2, 12});
+  const auto place = torch::tanh(2 * torch::randn({20000, 2}));
+  const auto along = torch::bmm(place.unsqueeze(1), bend.index_select(0, target)).squeeze(1);
+  const auto scale = torch::logspace(-1, 0.5, 12);
+  return hold_back((centres.index_select(0, target) + along + torch::randn({20000, 12})) * scale,
+                   target);
+}
+
 /// A function of ten numbers of which five matter, with noise: Friedman 1991.
 inline Samples friedman() {
   torch::manual_seed(25);

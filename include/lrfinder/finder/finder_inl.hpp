@@ -29,6 +29,7 @@
 #include <lrfinder/race/resolve_search.hpp>
 #include <lrfinder/race/successive_halving.hpp>
 #include <lrfinder/race/trial.hpp>
+#include <lrfinder/race/trials.hpp>
 #include <lrfinder/snapshot/saved_state.hpp>
 #include <lrfinder/suggest/numeric.hpp>
 #include <lrfinder/suggest/race_result.hpp>
@@ -89,45 +90,10 @@ struct Finder::State {
     }
   }
 
-  /// Trials of a race or a find: each trains on the same state, and restores it.
-  class Trials {
-   public:
-    /// `plan`: null for constant rates. All live as long as this.
-    Trials(const State& state, const TrainingSettings& settings, Training& training,
-           const TrainingPlan* plan, RaceProgress& report)
-        : state_(state),
-          training_(training),
-          plan_(plan),
-          report_(report),
-          fingerprint_(fingerprint_of(settings, state.optimizer())) {
-      if (plan) fingerprint_.add("the plan", to_string(*plan));
-    }
-
-    Trial operator()(double lr, std::int64_t num_iter) {
-      const auto rates = state_.group_rates(lr, nearest_index(state_.history.lr, lr));
-      Trial result;
-      Fingerprint fingerprint = fingerprint_;
-      fingerprint.add("the learning rate of a trial", rates);
-      fingerprint.add("the number of updates of a trial", num_iter);
-      training_
-          .run(fingerprint,
-               [&](TrainingRun& run) { result = run_trial(run, rates, num_iter, plan_, report_); })
-          ->restore();
-      return result;
-    }
-
-   private:
-    const State& state_;
-    Training& training_;
-    const TrainingPlan* plan_;
-    RaceProgress& report_;
-    Fingerprint fingerprint_;
-  };
-
   /// Races without a plan, on top of the last range test.
   RaceResult race(RaceSettings race, const TrainingSettings& settings, Training& training,
                   RaceProgress& report) const {
-    Trials trial(*this, settings, training, nullptr, report);
+    Trials trial = trials(settings, training, nullptr, report);
     if (settings.validates) race.untrained_loss = trial(race.candidates.front(), 0).loss;
     RaceResult result = SuccessiveHalving(race, trial)();
     result.index = nearest_index(history.lr, result.lr);
@@ -138,7 +104,7 @@ struct Finder::State {
   Suggestion search(RateSearchSettings search, const TrainingPlan& plan,
                     const TrainingSettings& settings, Training& training,
                     RaceProgress& report) const {
-    Trials trial(*this, settings, training, &plan, report);
+    Trials trial = trials(settings, training, &plan, report);
     if (settings.validates) {
       search.untrained_loss = trial(search.around, 0).loss;
       search.untrained_is_paired = true;
@@ -146,6 +112,13 @@ struct Finder::State {
     Suggestion result = RateSearch(search, trial)();
     result.index = nearest_index(history.lr, result.lr);
     return result;
+  }
+
+  /// Trials on top of the last range test. `plan`: null for constant rates.
+  Trials trials(const TrainingSettings& settings, Training& training, const TrainingPlan* plan,
+                RaceProgress& report) const {
+    const auto rates = [this](double lr) { return group_rates(lr, nearest_index(history.lr, lr)); };
+    return {training, fingerprint_of(settings, optimizer()), rates, plan, report};
   }
 
   /// The rates of all groups, with the ratio that they had at an iteration of the history.
@@ -260,6 +233,9 @@ LRFINDER_INLINE Suggestion Finder::find(AnyLoader& train_loader, AnyLoader* val_
     for (int i = 0; i < max_range_tests; ++i) {
       state_->range_test(test, options.range_test(), training, session, /*is_all=*/false);
       updates += static_cast<std::int64_t>(recorded_history().size());
+      if (state_->history.stop_reason == StopReason::stopped_by_caller) {
+        throw NoSuggestion("LRFinder: find was stopped by on_iteration");
+      }
       const RangeChange change = change_of_range(state_->history);
       if (!change.any() || budget - updates < 2 * test.range.num_iter) break;
       for (double& rate : test.range.start_lr) rate *= change.start;

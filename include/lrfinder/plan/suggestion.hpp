@@ -20,7 +20,7 @@ namespace detail {
 struct PlanConstants {
   /// The best rate falls with the length of a training to the power of minus this, for plans that
   /// decay to 0, and by so much more for a constant rate.
-  static constexpr double length_exponent = 0.19;
+  static constexpr double length_exponent = 0.17;
   static constexpr double constant_exponent = 0.13;
   /// The best rate of a training as long as the range test lies so many decades below the rate of
   /// the lowest loss, for plans that decay to 0, and so many more for a constant rate.
@@ -42,8 +42,8 @@ namespace suggest {
 /// The peak of the learning rate for a training by a plan, read off one curve.
 ///
 /// The rate lies below that of the lowest loss (see Descent), and the lower the longer the training
-/// is: by (steps of the plan / iterations of the test) to the power of 0.19 for a plan that decays
-/// to 0, of 0.32 for a constant rate, and between the two for what lies between. One curve shows
+/// is: by (steps of the plan / iterations of the test) to the power of 0.17 for a plan that decays
+/// to 0, of 0.30 for a constant rate, and between the two for what lies between. One curve shows
 /// little of a long training: trials show more, see LRFinder::find().
 ///
 /// The caveat is set as by steepest(), and where the loss rises again so slowly that the lowest

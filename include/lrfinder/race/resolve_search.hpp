@@ -106,10 +106,14 @@ inline RateSearchSettings resolve_search(const TrainingPlan& plan, const History
     settings.around = *around;
     return settings;
   }
+  // Where the descent hides in the noise, its place says nothing.
+  settings.around = history.lr.back() / 10;
   try {
-    settings.around = std::pow(10, Descent(history, "find").lowest_log_lr());
-  } catch (const NoSuggestion&) {
-    settings.around = history.lr.back() / 10;
+    const Descent descent(history, "find");
+    if (descent.standard_errors(descent.lowest_log_lr()) > SteepestConstants::min_standard_errors) {
+      settings.around = std::pow(10, descent.lowest_log_lr());
+    }
+  } catch (const NoSuggestion&) {  // it never falls
   }
   return settings;
 }

@@ -26,10 +26,10 @@ struct TrialLevel {
   double best_tried() const { return best()->first; }
 
   /// The best rate, between those tried: the lowest point of a parabola over log lr, through the
-  /// lowest loss and its neighbours, and at most half of the way to them. The rate of the lowest
-  /// loss where it has no finite neighbours on both sides.
+  /// lowest loss and its neighbours, and at most half of the way to them. A quarter of the way down
+  /// where the next rate diverged; the rate of the lowest loss where it has no neighbour on a side.
   double best_log_lr() const {
-    if (!is_bracketed()) return best_tried();
+    if (!is_bracketed()) return best_tried() - (diverges_next() ? spacing / 4 : 0);
     const auto [a, rise_a] = from_best(std::prev(best()));
     const auto [b, rise_b] = from_best(std::next(best()));
     const double slope = 2 * (rise_a * b - rise_b * a);
@@ -58,6 +58,11 @@ struct TrialLevel {
     const Tried at = best();
     return at != losses.begin() && std::next(at) != losses.end() &&
            std::isfinite(std::next(at)->second) && std::isfinite(at->second);
+  }
+
+  bool diverges_next() const {
+    const Tried above = std::next(best());
+    return std::isfinite(best()->second) && above != losses.end() && std::isinf(above->second);
   }
 
   // Decades from the best, and the rise of the loss.
