@@ -17,6 +17,7 @@
 #include <lrfinder/history/recorder.hpp>
 #include <lrfinder/history/schedule.hpp>
 #include <lrfinder/history/smoothing.hpp>
+#include <lrfinder/history/trial.hpp>
 #include <lrfinder/plan/suggestion.hpp>
 #include <lrfinder/plan/training_plan.hpp>
 #include <lrfinder/plot/gnuplot.hpp>
@@ -25,6 +26,7 @@
 #include <lrfinder/plot/plot.hpp>
 #include <lrfinder/plot/plot_plan.hpp>
 #include <lrfinder/suggest/descent.hpp>
+#include <lrfinder/suggest/found.hpp>
 #include <lrfinder/suggest/numeric.hpp>
 #include <lrfinder/suggest/race_result.hpp>
 #include <lrfinder/suggest/recipes.hpp>
@@ -32,4 +34,3 @@
 #include <lrfinder/suggest/steepest.hpp>
 #include <lrfinder/suggest/suggestion.hpp>
 #include <lrfinder/suggest/table.hpp>
-#include <lrfinder/suggest/trial.hpp>

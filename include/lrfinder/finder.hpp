@@ -146,7 +146,8 @@ class LRFinder {
   ///     lrfinder::PlanLR scheduler(optimizer, plan, found);
   ///
   /// Everything is restored after every trial and after an exception. Batches are loaded once, see
-  /// RangeTestOptions::cache_training. history() is the curve of the range test.
+  /// RangeTestOptions::cache_training. history() is the curve of the range test, with what was
+  /// found: plot() draws both, and a saved history keeps them.
   ///
   /// Returns the rate (the peak of the plan), the interval from `low` to `high` in which rates cost
   /// at most about 5 % more time, all trials, and the updates that were spent. Throws InvalidOption
@@ -205,6 +206,17 @@ class LRFinder {
   /// Draws the last history as text, as wide as the terminal.
   void plot(std::ostream& out, const PlotOptions& options = {}) const {
     finder_.plot(out, options);
+  }
+
+  /// Draws the last history with a suggestion marked on it. Of what find() has returned it draws
+  /// the trials, too, and shades the interval from `low` to `high`.
+  void plot(const Suggestion& found, const std::string& path, PlotOptions options = {}) const {
+    finder_.plot(path, options.recipes({}).mark(found));
+  }
+
+  /// The same as text, as wide as the terminal.
+  void plot(const Suggestion& found, std::ostream& out, PlotOptions options = {}) const {
+    finder_.plot(out, options.recipes({}).mark(found));
   }
 
   /// Names what else the criterion trains or changes, to be restored with the rest: modules (as the

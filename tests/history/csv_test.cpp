@@ -142,6 +142,34 @@ TEST_CASE("a history is a table with comment lines above it") {
         "1,1,nan,nan\n");
 }
 
+TEST_CASE("what trials have found survives CSV bit for bit") {
+  History history({0.1, 1}, {2.5, 2});
+  history.found = lrfinder::FoundRate{
+      1.0 / 3, 0.25, 0.5, {{0.1, 50, 2.0 / 3, false, {}}, {10, 7, infinity, true, {}}}};
+  const History read = from_csv(to_csv(history));
+  REQUIRE(read.found.has_value());
+  CHECK(read.found->lr == 1.0 / 3);
+  CHECK(read.found->low == 0.25);
+  CHECK(read.found->high == 0.5);
+  REQUIRE(read.found->trials.size() == 2);
+  CHECK(read.found->trials[0].lr == 0.1);
+  CHECK(read.found->trials[0].num_iter == 50);
+  CHECK(read.found->trials[0].loss == 2.0 / 3);
+  CHECK_FALSE(read.found->trials[0].diverged);
+  CHECK(read.found->trials[1].loss == infinity);
+  CHECK(read.found->trials[1].diverged);
+  CHECK_FALSE(from_csv(to_csv(History({0.1}, {2}))).found);
+}
+
+TEST_CASE("malformed trials are refused with their line") {
+  for (const std::string value :
+       {"0.1", "0.1 0.1", "-1 0.1 0.2", "0.1 0.1 0.2 0.1:5", "0.1 0.1 0.2 0.1:-5:2",
+        "0.1 0.1 0.2 0.1:5:x", "0.1 0.1 0.2 0.1:5:2:exploded", "0.1 0.1 0.2  0.1:5:2"}) {
+    INFO(value);
+    CHECK(message_of("# found: " + value + "\nlr,loss\n0.1,2\n").find("run.csv:1: found is") == 0);
+  }
+}
+
 TEST_CASE("columns of different lengths are not written") {
   History history({1, 2}, {2, 1});
   history.grad_norm = {1};

@@ -18,6 +18,7 @@
 #include <lrfinder/finder/finder.hpp>
 #include <lrfinder/history/history.hpp>
 #include <lrfinder/history/recorder.hpp>
+#include <lrfinder/history/trial.hpp>
 #include <lrfinder/options.hpp>
 #include <lrfinder/plan/suggestion.hpp>
 #include <lrfinder/plan/training_plan.hpp>
@@ -35,7 +36,6 @@
 #include <lrfinder/suggest/race_result.hpp>
 #include <lrfinder/suggest/steepest.hpp>
 #include <lrfinder/suggest/suggestion.hpp>
-#include <lrfinder/suggest/trial.hpp>
 #include <lrfinder/torch/module.hpp>
 #include <lrfinder/torch/optimizer.hpp>
 #include <lrfinder/training/progress_reporter.hpp>
@@ -102,8 +102,7 @@ struct Finder::State {
 
   /// Searches the best rate for a plan, on top of the last range test.
   Suggestion search(RateSearchSettings search, const TrainingPlan& plan,
-                    const TrainingSettings& settings, Training& training,
-                    RaceProgress& report) const {
+                    const TrainingSettings& settings, Training& training, RaceProgress& report) {
     Trials trial = trials(settings, training, &plan, report);
     if (settings.validates) {
       search.untrained_loss = trial(search.around, 0).loss;
@@ -111,6 +110,7 @@ struct Finder::State {
     }
     Suggestion result = RateSearch(search, trial)();
     result.index = nearest_index(history.lr, result.lr);
+    history.found = FoundRate{result.lr, result.low, result.high, result.trials};
     return result;
   }
 

@@ -40,7 +40,9 @@ inline std::string to_csv(const History& history) {
   std::string text = "# lrfinder range test\n";
   text += "# iterations: " + std::to_string(history.size()) + "\n";
   for (const auto& setting : detail::saved_settings()) {
-    text += "# " + std::string(setting.name) + ": " + setting.text(history) + "\n";
+    const std::string value = setting.text(history);
+    if (!setting.is_optional || !value.empty())
+      text += "# " + std::string(setting.name) + ": " + value + "\n";
   }
   text += "iteration";
   for (const auto& [name, values] : columns) {

@@ -8,10 +8,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <lrfinder/detail/number_text.hpp>
 #include <lrfinder/history/history.hpp>
+#include <lrfinder/history/trial.hpp>
 
 // What a saved history consists of: the names of its columns, and its settings as text.
 namespace lrfinder::detail {
@@ -78,6 +80,8 @@ struct SavedSetting {
   std::string (*text)(const History&);
   /// Sets the value; false where it is not allowed.
   bool (*assign)(History&, std::string_view);
+  /// Whether it is saved only where its text is not empty.
+  bool is_optional = false;
 };
 
 /// Sets a number that lies within the bounds, both included.
@@ -119,11 +123,55 @@ inline bool assign_rates(std::vector<double>& target, std::string_view text) {
   return true;
 }
 
+/// What trials have found: the rate and its interval, then LR:UPDATES:LOSS for each trial, and
+/// `:diverged` where one diverged. Empty where there is nothing.
+inline std::string found_to_text(const std::optional<FoundRate>& found) {
+  if (!found) return {};
+  std::string text = rates_to_text({found->lr, found->low, found->high});
+  for (const Trial& trial : found->trials) {
+    text += ' ' + to_text(trial.lr) + ':' + std::to_string(trial.num_iter) + ':' +
+            to_text(trial.loss) + (trial.diverged ? ":diverged" : "");
+  }
+  return text;
+}
+
+/// The piece of a text up to a separator; both are taken off its front.
+inline std::string_view take_up_to(std::string_view& text, char separator) {
+  const std::size_t end = text.find(separator);
+  const std::string_view piece = text.substr(0, end);
+  text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  return piece;
+}
+
+inline bool assign_found(std::optional<FoundRate>& target, std::string_view text) {
+  constexpr double max_double = std::numeric_limits<double>::max();
+  FoundRate found;
+  for (double* rate : {&found.lr, &found.low, &found.high}) {
+    if (!assign_within(*rate, take_up_to(text, ' '), 0.0, max_double)) return false;
+  }
+  while (!text.empty()) {
+    std::string_view piece = take_up_to(text, ' ');
+    Trial trial;
+    if (!assign_within(trial.lr, take_up_to(piece, ':'), 0.0, max_double)) return false;
+    if (!assign_within(trial.num_iter, take_up_to(piece, ':'), std::int64_t{0},
+                       std::numeric_limits<std::int64_t>::max())) {
+      return false;
+    }
+    const auto loss = number_from<double>(take_up_to(piece, ':'));
+    if (!loss || !(piece.empty() || piece == "diverged")) return false;
+    trial.loss = *loss;
+    trial.diverged = !piece.empty();
+    found.trials.push_back(std::move(trial));
+  }
+  target = std::move(found);
+  return true;
+}
+
 /// All settings of a saved history. A new setting is a new entry here.
 inline const auto& saved_settings() {
   static constexpr double max_double = std::numeric_limits<double>::max();
   static constexpr std::int64_t max_count = std::numeric_limits<std::int64_t>::max();
-  static const std::array<SavedSetting, 11> settings = {{
+  static const std::array<SavedSetting, 12> settings = {{
       {"stop_reason", "completed, diverged, non-finite loss, stopped by the caller or failed",
        [](const History& history) { return std::string(to_string(history.stop_reason)); },
        [](History& history, std::string_view text) {
@@ -188,6 +236,10 @@ inline const auto& saved_settings() {
          history.settings.validation = text == "true";
          return text == "true" || text == "false";
        }},
+      {"found", "a rate, its interval, and LR:UPDATES:LOSS for each trial, with blanks between",
+       [](const History& history) { return found_to_text(history.found); },
+       [](History& history, std::string_view text) { return assign_found(history.found, text); },
+       /*is_optional=*/true},
   }};
   return settings;
 }

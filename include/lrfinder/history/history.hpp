@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,7 @@
 #include <lrfinder/detail/number_text.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/schedule.hpp>
+#include <lrfinder/history/trial.hpp>
 
 namespace lrfinder {
 
@@ -127,6 +129,9 @@ struct History {
   StopReason stop_reason = StopReason::completed;
   /// Duration of the iterations in seconds, without taking and restoring the snapshot.
   double wall_seconds = 0;
+  /// What trials have found after the test: LRFinder::find() and a race by a plan set it. It is
+  /// saved with the history, but for the metrics of the trials.
+  std::optional<FoundRate> found;
   /// The settings of the test; defaults where the history was not recorded by a range test.
   RangeTestSettings settings;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <optional>
 #include <string>
@@ -36,12 +37,15 @@ class Composer {
     picture_.loss_name = first.validation ? "validation loss" : "loss";
     log_lr_ = options_.log_lr().value_or(first.schedule == Schedule::exponential);
     for (const NamedCurve& curve : curves_) draw(curve);
+    for (std::size_t i = 0; i < curves_.size(); ++i) suggest(i);
     if (picture_.single()) picture_.diverged_from = divergence(curves_.front().history);
     place_lr_axis();
     place_loss_axis();
     place_change_axis();
     if (!picture_.metric_name.empty()) place_metric_axis();
-    for (std::size_t i = 0; i < curves_.size(); ++i) mark(i);
+    for (const auto& [curve, recipe_index, suggestion] : suggestions_) {
+      mark(curve, recipe_index, suggestion);
+    }
     return std::move(picture_);
   }
 
@@ -170,6 +174,15 @@ class Composer {
       include(range_of_descent(scaled(curve.loss),
                                scaled(picture_.single() ? curve.raw_loss : curve.upper)));
     }
+    for (const OfCurve& of_curve : suggestions_) {
+      if (!picture_.single()) break;
+      for (const Trial& trial : of_curve.suggestion.trials) {
+        const double loss = logarithmic ? std::log10(trial.loss) : trial.loss;
+        if (!std::isfinite(loss) || trial.diverged || loss > range->high) continue;
+        const double margin = 0.05 * (range->high - range->low);
+        range->low = std::min(range->low, loss - margin);
+      }
+    }
     if (logarithmic) range = Range{std::pow(10, range->low), std::pow(10, range->high)};
     if (options_.loss_range())
       range = Range{options_.loss_range()->first, options_.loss_range()->second};
@@ -204,24 +217,52 @@ class Composer {
     picture_.metric = linear_axis({low - margin, high + margin}, 4);
   }
 
-  void mark(std::size_t index) {
+  /// Asks the recipes for their suggestions on a curve.
+  void suggest(std::size_t index) {
     const History& history = curves_[index].history;
     const std::string prefix =
         picture_.single() || curves_[index].name.empty() ? "" : curves_[index].name + ": ";
     const std::vector<Recipe> recipes = options_.recipes();
     for (std::size_t i = 0; i < recipes.size(); ++i) {
       try {
-        const Suggestion suggestion = recipes[i](history);
-        const DrawnCurve& drawn = picture_.curves[index];
-        picture_.marks.push_back({index,
-                                  suggestion.recipe.empty() ? "suggestion" : suggestion.recipe, i,
-                                  suggestion.lr, value_at(suggestion.lr, drawn.lr, drawn.loss),
-                                  value_at(suggestion.lr, drawn.lr, drawn.change)});
+        Suggestion suggestion = recipes[i](history);
         if (!suggestion.caveat.empty()) remark(prefix + suggestion.caveat);
+        suggestions_.push_back({index, i, std::move(suggestion)});
       } catch (const NoSuggestion& reason) {
         remark(prefix + reason.what());
       }
     }
+  }
+
+  void mark(std::size_t curve, std::size_t recipe_index, const Suggestion& suggestion) {
+    const DrawnCurve& drawn = picture_.curves[curve];
+    picture_.marks.push_back({curve, suggestion.recipe.empty() ? "suggestion" : suggestion.recipe,
+                              recipe_index, suggestion.lr,
+                              value_at(suggestion.lr, drawn.lr, drawn.loss),
+                              value_at(suggestion.lr, drawn.lr, drawn.change)});
+    if (picture_.single() && !suggestion.trials.empty()) draw_trials(suggestion);
+  }
+
+  void draw_trials(const Suggestion& suggestion) {
+    DrawnTrials trials;
+    trials.low = suggestion.low;
+    trials.high = suggestion.high;
+    const std::int64_t longest = longest_trial(suggestion);
+    for (const Trial& trial : suggestion.trials) {
+      const double top = picture_.loss.range.high;
+      const bool fits = !trial.diverged && trial.loss <= top;
+      const bool is_long = trial.num_iter == longest;
+      (is_long ? trials.long_lr : trials.short_lr).push_back(trial.lr);
+      (is_long ? trials.long_loss : trials.short_loss).push_back(fits ? trial.loss : top);
+    }
+    picture_.trials = std::move(trials);
+  }
+
+  /// The updates of the longest trial that did not end early.
+  static std::int64_t longest_trial(const Suggestion& suggestion) {
+    std::int64_t longest = 0;
+    for (const Trial& trial : suggestion.trials) longest = std::max(longest, trial.num_iter);
+    return longest;
   }
 
   void remark(const std::string& text) {
@@ -232,6 +273,12 @@ class Composer {
   const std::vector<NamedCurve>& curves_;
   const PlotOptions& options_;
   bool log_lr_ = true;
+  struct OfCurve {
+    std::size_t curve, recipe_index;
+    Suggestion suggestion;
+  };
+
+  std::vector<OfCurve> suggestions_;
   Picture picture_;
 };
 

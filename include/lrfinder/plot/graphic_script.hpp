@@ -33,7 +33,7 @@ class GraphicScript {
     line("set encoding utf8");
     line("set terminal " + terminal_.name_and_size + " noenhanced rounded background rgb 'white'" +
          font(1));
-    script_ += data_blocks(picture_);
+    script_ += data_blocks(picture_) + trial_blocks(picture_);
     line("set multiplot");
     for (std::size_t i = 0; i < layout_.panels.size(); ++i) panel(i);
     line("unset multiplot");
@@ -93,6 +93,10 @@ class GraphicScript {
         line("set label 'diverged' at graph " + to_text(std::min((left + 1) / 2, left + 0.025)) +
              ",0.97 right rotate by 90 textcolor rgb '#707070'");
       }
+    }
+    if (picture_.trials && picture_.trials->low < picture_.trials->high) {
+      line("set object rectangle from " + to_text(picture_.trials->low) + ",graph 0 to " +
+           to_text(picture_.trials->high) + ",graph 1 behind fc rgb '#DDEFE6' fs solid noborder");
     }
     if (picture_.show_lr) vertical(*picture_.show_lr, " dt 2 lc rgb '#404040'");
     if (!picture_.single()) return;
@@ -160,6 +164,12 @@ class GraphicScript {
       }
       add(block(i) + " using 1:2 with lines" + width(2.2) + colour(i) + dashes(i) + " title " +
           gnuplot_string(legend_of(picture_, i)));
+    }
+    if (picture_.trials) {
+      add("$short_trials using 1:2 with points pt 6 lc rgb '#009E73'" + width(1.4) +
+          point_size(0.9) + " title 'short trials'");
+      add("$long_trials using 1:2 with points pt 7 lc rgb '#009E73'" + point_size(0.9) +
+          " title 'long trials'");
     }
     for (const Mark& mark : picture_.marks) {
       add(point(mark.lr, mark.loss) + style_of(mark) +

@@ -83,6 +83,7 @@ struct Layout {
       entries.push_back(legend_of(picture, i));
     }
     if (picture.shows_raw_loss()) entries.emplace_back("raw loss");
+    if (picture.trials) entries.insert(entries.end(), {"short trials", "long trials"});
     if (picture.single()) {
       for (const Mark& mark : picture.marks) entries.push_back(legend_of(mark));
     } else {

@@ -10,6 +10,7 @@
 #include <lrfinder/detail/number_text.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/history.hpp>
+#include <lrfinder/suggest/found.hpp>
 #include <lrfinder/suggest/steepest.hpp>
 #include <lrfinder/suggest/suggestion.hpp>
 
@@ -26,8 +27,13 @@ struct NamedCurve {
   std::vector<double> upper{};
 };
 
-/// The recipes that a picture marks when it is not told which.
-inline std::vector<Recipe> default_recipes() { return {suggest::steepest}; }
+/// The recipes that a picture marks when it is not told which: what trials have found or, where
+/// none followed the range test, suggest::steepest().
+inline std::vector<Recipe> default_recipes() {
+  return {[](const History& history) {
+    return history.found ? suggest::found(history) : suggest::steepest(history);
+  }};
+}
 
 /// How a picture looks. Setters chain: `PlotOptions().title("digits").size(1200, 900)`. Each has a
 /// getter of the same name; what mark() adds is read by recipes().
@@ -74,7 +80,8 @@ class PlotOptions {
   /// The recipes whose suggestions are marked.
   std::vector<Recipe> recipes() const { return recipes_ ? *recipes_ : default_recipes(); }
 
-  /// Marks a suggestion that was already read off the curve. The first call replaces the default
+  /// Marks a suggestion that was already read off the curve, or found by trials: those are drawn,
+  /// and the interval shaded, where the picture has one curve. The first call replaces the default
   /// recipes, each further one adds a mark.
   PlotOptions& mark(const Suggestion& suggestion) {
     if (!recipes_) recipes_.emplace();

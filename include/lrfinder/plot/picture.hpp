@@ -33,12 +33,22 @@ struct Mark {
   double lr, loss, change;
 };
 
+/// Trials of a suggestion, and its interval.
+struct DrawnTrials {
+  /// Of the longest trials, and of the others. A trial that diverged is at the top of the picture.
+  Column long_lr, long_loss, short_lr, short_loss;
+  /// Ends of the interval of rates that do almost as well.
+  double low = 0, high = 0;
+};
+
 /// Everything that is decided before a line is drawn: what is shown, on which axes, with which
 /// marks and texts.
 struct Picture {
   std::string title;
   std::vector<DrawnCurve> curves;
   std::vector<Mark> marks;
+  /// In a picture of one curve, where there are any.
+  std::optional<DrawnTrials> trials;
   /// Why there is no mark, or why one should be taken with care.
   std::vector<std::string> remarks;
   Axis lr, loss, change, metric;

@@ -76,6 +76,21 @@ inline std::string data_blocks(const Picture& picture) {
          to_text(picture.change_scale.threshold) + ")\n";
 }
 
+/// The data of the trials; nothing where there are none.
+inline std::string trial_blocks(const Picture& picture) {
+  if (!picture.trials) return {};
+  const auto data = [](const char* name, const Column& lr, const Column& loss) {
+    std::string text = std::string("$") + name + " << EOD\nNaN NaN\n";
+    for (std::size_t i = 0; i < lr.size(); ++i) {
+      text += to_text(lr[i]) + " " + to_text(loss[i]) + "\n";
+    }
+    return text + "EOD\n";
+  };
+  const DrawnTrials& trials = *picture.trials;
+  return data("short_trials", trials.short_lr, trials.short_loss) +
+         data("long_trials", trials.long_lr, trials.long_loss);
+}
+
 inline std::string ticks(const Axis& axis, bool labelled) {
   std::string text;
   for (const Tick& tick : axis.ticks) {

@@ -12,9 +12,9 @@
 
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/recorder.hpp>
+#include <lrfinder/history/trial.hpp>
 #include <lrfinder/race/trial_level.hpp>
 #include <lrfinder/suggest/suggestion.hpp>
-#include <lrfinder/suggest/trial.hpp>
 
 namespace lrfinder::detail {
 

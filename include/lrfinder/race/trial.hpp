@@ -9,8 +9,8 @@
 
 #include <lrfinder/distributed/session.hpp>
 #include <lrfinder/history/iteration.hpp>
+#include <lrfinder/history/trial.hpp>
 #include <lrfinder/plan/training_plan.hpp>
-#include <lrfinder/suggest/trial.hpp>
 #include <lrfinder/torch/measurement.hpp>
 #include <lrfinder/training/progress_reporter.hpp>
 #include <lrfinder/training/run.hpp>

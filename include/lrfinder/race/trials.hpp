@@ -7,9 +7,9 @@
 #include <vector>
 
 #include <lrfinder/distributed/fingerprint.hpp>
+#include <lrfinder/history/trial.hpp>
 #include <lrfinder/plan/training_plan.hpp>
 #include <lrfinder/race/trial.hpp>
-#include <lrfinder/suggest/trial.hpp>
 #include <lrfinder/training/run.hpp>
 
 namespace lrfinder::detail {

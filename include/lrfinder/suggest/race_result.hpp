@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include <lrfinder/history/trial.hpp>
 #include <lrfinder/suggest/suggestion.hpp>
-#include <lrfinder/suggest/trial.hpp>
 
 namespace lrfinder {
 
@@ -27,7 +27,7 @@ struct RaceResult : Suggestion {
       auto& entry = longest[trial.lr];
       if (trial.num_iter >= entry.num_iter) entry = trial;
     }
-    for (const auto& [lr, entry] : longest) table.push_back(entry);
+    for (const auto& of_rate : longest) table.push_back(of_rate.second);
   }
 
   /// One entry for each learning rate, in ascending order.

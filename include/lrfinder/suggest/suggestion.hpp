@@ -7,7 +7,7 @@
 #include <vector>
 
 #include <lrfinder/history/history.hpp>
-#include <lrfinder/suggest/trial.hpp>
+#include <lrfinder/history/trial.hpp>
 
 namespace lrfinder {
 

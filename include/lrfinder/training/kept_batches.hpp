@@ -17,8 +17,24 @@
 
 namespace lrfinder::detail {
 
+/// A place in a loader.
+struct LoaderPosition {
+  explicit LoaderPosition(std::unique_ptr<AnyBatchIterator> iterator)
+      : batches(std::move(iterator)) {}
+
+  /// The next batch; the first one after starting.
+  std::shared_ptr<AnyBatch> next() {
+    if (count++ == 0) batches->start();
+    return batches->next();
+  }
+
+  std::unique_ptr<AnyBatchIterator> batches;
+  std::size_t count = 0;  // of batches that it has yielded
+};
+
 /// The first batches of a training loader, ready for the model, for trainings that start from the
-/// same state and so see the same batches: each is loaded once.
+/// same state and so see the same batches: each is loaded once, by a loader that stays where the
+/// longest of these trainings has come to.
 ///
 /// What loading does to the random state is kept with the batches, so that a training on kept
 /// batches draws the random numbers that it would draw with the loader. A tensor that the loader
@@ -48,26 +64,39 @@ class KeptBatches {
     return kept.batch;
   }
 
-  /// Loads a batch by `load()`, and keeps it where it follows the kept ones and can be kept.
-  template <class Load>
-  std::shared_ptr<AnyBatch> load(std::size_t index, const Load& load) {
-    if (!is_open_ || index != changes_.size()) return load();
+  /// The loader behind the kept batches, where it stands at this one; `loader` becomes it where
+  /// nothing was loaded yet. Otherwise null.
+  LoaderPosition* loader_at(std::size_t index, LoaderPosition& loader) {
+    if (!is_open_) {
+      behind_.reset();  // some loaders can be in one pass only at a time
+      return nullptr;
+    }
+    if (!behind_) behind_.emplace(std::move(loader.batches));
+    return behind_->count == index ? &*behind_ : nullptr;
+  }
+
+  /// Loads the batch of this index, and keeps it where it follows the kept ones and can be kept.
+  std::shared_ptr<AnyBatch> load(std::size_t index, LoaderPosition& loader) {
+    if (!is_open_ || index != changes_.size()) return loader.next();
     RandomState before(device_);
-    std::shared_ptr<AnyBatch> batch = load();
+    std::shared_ptr<AnyBatch> batch = loader.next();
     changes_.emplace_back();
     if (before.has_changed()) changes_.back() = Change{std::move(before), RandomState(device_)};
     keep(batch);
     return batch;
   }
 
-  /// Loads a batch that was loaded before, with the random state that it was loaded in.
-  template <class Load>
-  void load_again(std::size_t index, const Load& load) const {
-    if (const auto& change = changes_[index]) change->before.restore();
-    load();
+  /// Takes a loader past the first `count` batches, each with the random state that it was loaded
+  /// in, and without a trace in the random state.
+  void load_again(std::size_t count, LoaderPosition& loader) const {
+    if (count == 0) return;
+    const RandomState now(device_);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (const auto& change = changes_[i]) change->before.restore();
+      loader.next();
+    }
+    now.restore();
   }
-
-  torch::Device device() const noexcept { return device_; }
 
  private:
   struct Kept {
@@ -106,6 +135,7 @@ class KeptBatches {
   torch::Device device_;
   std::int64_t max_bytes_;
   bool is_open_;  // whether more may be kept
+  std::optional<LoaderPosition> behind_;
   std::vector<Kept> batches_;
   std::vector<std::optional<Change>> changes_;  // of the random state, by loading
   std::int64_t bytes_ = 0;
@@ -115,48 +145,41 @@ class KeptBatches {
 /// Iterates over the kept batches, and then over those of the loader that follow them.
 class KeptBatchIterator final : public AnyBatchIterator {
  public:
-  /// `kept` lives as long as this.
+  /// `loader`: an iterator over all batches. `kept` lives as long as this.
   KeptBatchIterator(KeptBatches& kept, std::unique_ptr<AnyBatchIterator> loader)
-      : kept_(kept), loader_(std::move(loader)) {}
+      : kept_(kept), own_(std::move(loader)) {}
 
   void start() override { first_ = next(); }
 
   std::shared_ptr<AnyBatch> next() override {
     if (first_) return std::exchange(first_, nullptr);
     std::shared_ptr<AnyBatch> batch;
-    if (!reads_loader_ && index_ < kept_.size()) batch = kept_.at(index_);
+    if (!loader_ && index_ < kept_.size()) batch = kept_.at(index_);
     if (!batch) {
-      go_to_loader();
-      batch = kept_.load(index_, [this] { return load(); });
+      if (!loader_) go_to_loader();
+      batch = kept_.load(index_, *loader_);
     }
     ++index_;
     return batch;
   }
 
   void for_each(const std::function<bool(std::unique_ptr<AnyBatch>)>& visit) override {
-    loader_->for_each(visit);
+    own_.batches->for_each(visit);
   }
 
  private:
-  std::shared_ptr<AnyBatch> load() {
-    if (!std::exchange(has_started_, true)) loader_->start();
-    return loader_->next();
-  }
-
-  // Takes the loader past the batches before this one, without a trace in the random state.
   void go_to_loader() {
-    if (std::exchange(reads_loader_, true) || index_ == 0) return;
-    const RandomState now(kept_.device());
-    for (std::size_t i = 0; i < index_; ++i) kept_.load_again(i, [this] { load(); });
-    now.restore();
+    loader_ = kept_.loader_at(index_, own_);
+    if (loader_) return;
+    loader_ = &own_;
+    kept_.load_again(index_, own_);
   }
 
   KeptBatches& kept_;
-  std::unique_ptr<AnyBatchIterator> loader_;
-  std::shared_ptr<AnyBatch> first_;  // from start() up to the first next()
-  std::size_t index_ = 0;            // of the batch after the last one
-  bool reads_loader_ = false;
-  bool has_started_ = false;
+  LoaderPosition own_;
+  LoaderPosition* loader_ = nullptr;  // where the batches come from, once they are not kept ones
+  std::shared_ptr<AnyBatch> first_;   // from start() up to the first next()
+  std::size_t index_ = 0;             // of the batch after the last one
 };
 
 }  // namespace lrfinder::detail

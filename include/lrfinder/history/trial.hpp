@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace lrfinder {
 
@@ -19,6 +20,16 @@ struct Trial {
   bool diverged = false;
   /// The metrics of the range test by name, measured on the same batches as the loss.
   std::map<std::string, double> metrics{};
+};
+
+/// A learning rate that was found by trials, as a history keeps it.
+struct FoundRate {
+  /// Learning rate of the first parameter group.
+  double lr = 0;
+  /// Ends of the interval of rates that do almost as well.
+  double low = 0, high = 0;
+  /// What was tried, in the order of the trials.
+  std::vector<Trial> trials;
 };
 
 }  // namespace lrfinder
