@@ -1,5 +1,6 @@
-// The demo: finds a learning rate for handwritten digits by a range test, then trains by a plan
-// with that peak, with a tenth of it and with ten times as much, to show why the rate matters.
+// The demo: finds a learning rate for handwritten digits and the plan that they are trained by,
+// then trains with that peak, with a third of it and with three times as much, to show what it is
+// worth.
 
 #include "support/digits.hpp"
 
@@ -73,16 +74,21 @@ torch::nn::Sequential make_model() {
                     Flatten(), Linear(32 * 4 * 4, 10));
 }
 
-// Trains for three epochs, with a short warm-up and a cosine decay.
+constexpr int epochs = 20, batch_size = 32;
+
+// Twenty epochs, with a short warm-up and a cosine decay.
+lrfinder::TrainingPlan plan_for(const Digits& digits) {
+  const std::int64_t batches = (digits.count() + batch_size - 1) / batch_size;
+  return lrfinder::TrainingPlan()
+      .steps(epochs * batches)
+      .warmup(0.1)
+      .decay(lrfinder::Decay::cosine);
+}
+
 void train(torch::nn::Sequential& model, const Digits& digits, double peak, torch::Device device) {
-  constexpr int epochs = 3, batch_size = 32;
   torch::manual_seed(2);
   torch::optim::SGD optimizer(model->parameters(), torch::optim::SGDOptions(peak).momentum(0.9));
-  const std::int64_t batches = (digits.count() + batch_size - 1) / batch_size;
-  lrfinder::PlanLR scheduler(
-      optimizer,
-      lrfinder::TrainingPlan().steps(epochs * batches).warmup(0.1).decay(lrfinder::Decay::cosine),
-      peak);
+  lrfinder::PlanLR scheduler(optimizer, plan_for(digits), peak);
   torch::nn::CrossEntropyLoss criterion;
   auto loader = shuffled(digits, batch_size);
   for (int epoch = 0; epoch < epochs; ++epoch) {
@@ -121,36 +127,34 @@ void run(const Arguments& arguments) {
   model->to(arguments.device);
   torch::optim::SGD optimizer(model->parameters(), torch::optim::SGDOptions(0.01).momentum(0.9));
   torch::nn::CrossEntropyLoss criterion;
-  auto train_loader = shuffled(data.train, 32);
+  auto train_loader = shuffled(data.train, batch_size);
   auto val_loader = in_order(data.validation, 512);
 
-  std::puts("\nRange test:");
+  const lrfinder::TrainingPlan plan = plan_for(data.train);
+  std::printf("\nSearch for the learning rate of a training by a plan: %s\n",
+              to_string(plan).c_str());
   lrfinder::LRFinder finder(model, optimizer, criterion);
-  const lrfinder::History& history = finder.range_test(
-      *train_loader, *val_loader,
-      lrfinder::RangeTestOptions().start_lr(1e-5).end_lr(10).smooth_f(0.3).progress(true));
-  std::printf("%s after %d iterations, %.1f s\n", to_string(history.stop_reason),
-              static_cast<int>(history.size()), history.wall_seconds);
-
-  const lrfinder::Suggestion suggestion = finder.suggestion();
-  std::printf("\nSuggested learning rate: %.3g (%s)\n", suggestion.lr, suggestion.recipe.c_str());
-  if (!suggestion.caveat.empty()) std::printf("  %s\n", suggestion.caveat.c_str());
-  finder.plot("lr_finder.svg");
+  const lrfinder::Suggestion found =
+      finder.find(*train_loader, *val_loader, lrfinder::FindOptions().plan(plan).progress(true));
+  std::printf("\nLearning rate: %.3g (%.3g to %.3g do almost as well)\n", found.lr, found.low,
+              found.high);
+  std::printf("  %d trials, %d updates; the training takes %d\n",
+              static_cast<int>(found.trials.size()), static_cast<int>(found.updates),
+              static_cast<int>(plan.steps()));
+  if (!found.caveat.empty()) std::printf("  %s\n", found.caveat.c_str());
+  finder.plot(found, "lr_finder.svg");
   std::puts("  picture: lr_finder.svg");
 
-  std::puts(
-      "\nThree epochs from the untouched model with a cosine decay, highest rate and accuracy on "
-      "what was "
-      "held back:");
-  for (double factor : {0.1, 1.0, 10.0}) {
+  std::puts("\nTraining by the plan from the untouched model; accuracy on what was held back:");
+  for (double factor : {1.0 / 3, 1.0, 3.0}) {
     torch::nn::Sequential copy(
         std::dynamic_pointer_cast<torch::nn::SequentialImpl>(model->clone()));
-    train(copy, data.train, factor * suggestion, arguments.device);
+    train(copy, data.train, factor * found, arguments.device);
     std::printf("  %-20s %8.3g   %5.1f %%\n",
-                factor < 1   ? "a tenth"
-                : factor > 1 ? "ten times as much"
-                             : "as suggested",
-                factor * suggestion, 100 * accuracy(copy, data.held_back, arguments.device));
+                factor < 1   ? "a third"
+                : factor > 1 ? "three times as much"
+                             : "as found",
+                factor * found, 100 * accuracy(copy, data.held_back, arguments.device));
   }
 }
 

@@ -1,12 +1,15 @@
 // Asks LRFinder for a learning rate on every task of long_trainings, and prints what
-// `judge --suggestions` reads: name,task,plan,lr.
+// `judge --suggestions` reads: name,task,plan,lr,updates.
 //
 //   live_suggestions [--held-out] [--only KIND]
+//
+// --held-out: asks on the kinds held out, too.
 
 #include <cstdint>
 #include <functional>
 #include <iostream>
 #include <string>
+#include <utility>
 
 #include <torch/torch.h>
 
@@ -16,11 +19,15 @@
 
 namespace {
 
-void print(const std::string& name, const Task& task, const std::function<double()>& suggest) {
-  std::cout << name << ',' << task.name << ",both,";
+/// Prints a suggestion; an empty cell where there is none.
+void print(const std::string& name, const Task& task, const std::string& plan,
+           const std::function<lrfinder::Suggestion()>& suggest) {
+  std::cout << name << ',' << task.name << ',' << plan << ',';
   try {
-    std::cout << suggest();
-  } catch (const lrfinder::NoSuggestion&) {  // an empty cell
+    const lrfinder::Suggestion suggestion = suggest();
+    std::cout << suggestion.lr << ',' << suggestion.updates;
+  } catch (const lrfinder::NoSuggestion&) {
+    std::cout << ',';
   }
   std::cout << std::endl;
 }
@@ -29,11 +36,28 @@ void print_suggestions(const Task& task) {
   const Batches batches = task.batches(1);
   const Training training = task.make();
   lrfinder::LRFinder finder(training.network, *training.optimizer, task.criterion);
-  for (const std::int64_t num_iter : {100, 300}) {
-    const std::string suffix = '_' + std::to_string(num_iter);
-    torch::manual_seed(2);
-    finder.range_test(batches, lrfinder::RangeTestOptions().start_lr(1e-6).num_iter(num_iter));
-    print("race" + suffix, task, [&] { return finder.race(batches).lr; });
+  for (const auto& [name, decay] : {std::pair("cosine", lrfinder::Decay::cosine),
+                                    std::pair("constant", lrfinder::Decay::none)}) {
+    const auto plan = lrfinder::TrainingPlan().steps(max_steps).decay(decay);
+    const auto without_caveat = [&] {
+      const lrfinder::Suggestion suggestion = finder.suggestion(plan);
+      if (!suggestion.caveat.empty()) throw lrfinder::NoSuggestion(suggestion.caveat);
+      return suggestion;
+    };
+    for (const double budget : {10.0, 20.0}) {
+      torch::manual_seed(2);
+      print("find, " + std::to_string(static_cast<int>(budget)) + " range tests", task, name, [&] {
+        return finder.find(batches, lrfinder::FindOptions().plan(plan).budget(budget));
+      });
+    }
+    print("suggestion(plan)", task, name, [&] { return finder.suggestion(plan); });
+    print("suggestion(plan) without caveat", task, name, without_caveat);
+    print("race", task, name, [&] {
+      const auto result = finder.race(batches);
+      lrfinder::Suggestion suggestion = result;
+      suggestion.updates = result.total_iter + 100;
+      return suggestion;
+    });
   }
 }
 
@@ -54,7 +78,7 @@ int main(int argc, char** argv) try {
     }
   }
   torch::set_num_threads(1);
-  std::cout << "name,task,plan,lr\n";
+  std::cout << "name,task,plan,lr,updates\n";
   for (const Task& task : all_tasks()) {
     if (task.held_out && !held_out) continue;
     if (only.empty() || task.kind == only) print_suggestions(task);
