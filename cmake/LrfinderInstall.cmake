@@ -1,5 +1,5 @@
-# cmake --install: the headers, and a relocatable package for find_package(lrfinder). What is
-# installed does not depend on LibTorch: it is looked for when the package is used.
+# cmake --install: the headers, and relocatable packages for find_package(lrfinder) and pkg-config.
+# What is installed does not depend on LibTorch: it is looked for when the package is used.
 
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
@@ -24,3 +24,9 @@ install(FILES
   cmake/LrfinderTorch.cmake
   cmake/lrfinder.cpp
   DESTINATION ${lrfinder_package_dir})
+
+# The same for pkg-config. The whole library has none: LibTorch comes without.
+set(lrfinder_pkgconfig_dir ${CMAKE_INSTALL_DATADIR}/pkgconfig)
+file(RELATIVE_PATH lrfinder_prefix_from_pkgconfig /prefix/${lrfinder_pkgconfig_dir} /prefix)
+configure_file(cmake/lrfinder-curve.pc.in ${PROJECT_BINARY_DIR}/lrfinder-curve.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/lrfinder-curve.pc DESTINATION ${lrfinder_pkgconfig_dir})

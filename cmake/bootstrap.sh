@@ -2,8 +2,9 @@
 # Set-up for the run scripts of examples and tests, which source it: makes sure that the tools and
 # LibTorch are there, installing by apt what is missing, and configures build/.
 #
-#   bootstrap PACKAGE...        the tools, LibTorch, and these Debian packages where their programs
-#                               or files are missing
+#   bootstrap PACKAGE...        the tools, LibTorch (not with LRFINDER_TRAINING=OFF in the
+#                               environment), and these Debian packages where their programs or
+#                               files are missing
 #   build TARGETS [OPTIONS]     configures build/ with these CMake options and builds the targets
 #
 # An existing LibTorch is used where there is one: Torch_DIR and CMAKE_PREFIX_PATH, the system's,
@@ -55,8 +56,9 @@ has_other_libtorch() { # one that Debian's packages do not go with
 }
 
 bootstrap() {
-  local package missing=()
-  for package in g++ cmake ninja-build libtorch-dev "$@"; do
+  local package missing=() wanted=(g++ cmake ninja-build "$@")
+  [ "${LRFINDER_TRAINING:-ON}" = OFF ] || wanted+=(libtorch-dev)
+  for package in "${wanted[@]}"; do
     is_there "$package" || missing+=("$package")
   done
   # Debian's LibTorch takes its matrix products from whichever BLAS there is; without OpenBLAS it

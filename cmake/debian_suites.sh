@@ -1,8 +1,14 @@
 #!/usr/bin/env bash
 # Runs all tests and examples on other Debian suites, each with its own compiler, CMake, Catch2 and
-# LibTorch: trixie (LibTorch 2.6) and sid (the newest that Debian has). Warnings are errors there.
+# LibTorch. Warnings are errors there.
 #
 #   cmake/debian_suites.sh [SUITE...]      default: trixie sid
+#
+#   trixie       LibTorch 2.6
+#   sid          the newest that Debian has
+#   bullseye     GCC 10; without what needs LibTorch, which is too old there, and without the command;
+#                installs the .deb
+#   trixie-cuda  LibTorch 2.6 with CUDA, without a GPU and without cuDNN; takes 8 GB
 #
 # A suite is made by debootstrap where it is missing, under LRFINDER_SUITES (default:
 # /var/tmp/lrfinder-suites), which needs root. Where that cannot be done, this says so and succeeds.
@@ -17,11 +23,13 @@ skip() {
 }
 
 make_suite() { # make_suite SUITE DIRECTORY
+  local suite=${1%-cuda} components=main
+  [ "$suite" = "$1" ] || components=main,contrib,non-free
   command -v debootstrap >/dev/null ||
     { apt-get update -qq && apt-get install -y -qq --no-install-recommends debootstrap; } || return
   echo "Making $1 in $2"
   mkdir -p "$2"
-  debootstrap --variant=minbase "$1" "$2" >"$2.log" 2>&1 || { tail -n 5 "$2.log"; rm -rf "$2"; return 1; }
+  debootstrap --variant=minbase --components=$components "$suite" "$2" >"$2.log" 2>&1 || { tail -n 5 "$2.log"; rm -rf "$2"; return 1; }
 }
 
 # A mirror may lag behind, which apt takes for an attack.
@@ -42,6 +50,52 @@ copy_source() { # copy_source DIRECTORY
 
 sources() {
   (cd "$source" && find . \( -name .git -o -path './build*' \) -prune -o -type f -print) | sort
+}
+
+# Runs a command in the suite, with the environment of a build.
+in_suite() { # in_suite [NAME=VALUE]... COMMAND...
+  # -O0: most of the time goes into compiling; what runs long is inside LibTorch.
+  chroot "$directory" /usr/bin/env CXXFLAGS=-O0 LRFINDER_WARNINGS_AS_ERRORS=ON DEBIAN_FRONTEND=noninteractive "$@"
+}
+
+# The .deb is installed by apt, and an outside project built with it.
+check_deb() {
+  in_suite bash -e -c '
+    rm -rf build-deb
+    export CMAKE_GENERATOR=Ninja
+    cmake -S lrfinder -B build-deb -DLRFINDER_TRAINING=OFF -DLRFINDER_BUILD_TESTS=OFF
+    cd build-deb
+    cpack -G DEB
+    apt-get install -y -qq --no-install-recommends --reinstall ./lrfinder_*_all.deb
+    cmake -S /lrfinder/tests/consume -B consumer -DVIA=find_package -DCOMPONENT=curve
+    cmake --build consumer
+    consumer/consumer
+    apt-get purge -y -qq lrfinder'
+}
+
+# The package of cuDNN fetches it from NVIDIA and asks for consent to a licence. A library with the same
+# functions, which nothing calls without a GPU, stands in for it.
+install_cuda() {
+  echo "nvidia-cudnn nvidia-cudnn/question select I Decline" | in_suite debconf-set-selections
+  in_suite apt-get update -qq
+  in_suite apt-get install -y -qq --no-install-recommends g++ nvidia-cuda-toolkit libtorch-cuda-dev \
+    libgloo-cuda-dev
+  in_suite bash -e -c '
+    cd /usr/lib/x86_64-linux-gnu
+    [ -e libcudnn.so.9 ] ||
+      nm --dynamic --undefined-only libtorch_cuda.so | sed -En "s/ +U (cudnn[A-Za-z0-9_]+)(@.*)?$/void \1() {}/p" |
+      gcc -x c -shared -fPIC -Wl,-soname,libcudnn.so.9 -Wl,--default-symver -o libcudnn.so.9 -'
+}
+
+# Training on a GPU that is not there ends with a message, training on the CPU with a rate.
+check_cuda() {
+  local message
+  in_suite bash -c "cd /tmp && /lrfinder/build/examples/digits"
+  if message=$(in_suite bash -c "cd /tmp && /lrfinder/build/examples/digits --device cuda" 2>&1); then
+    echo "trained on CUDA without a GPU" >&2
+    return 1
+  fi
+  echo "on CUDA: $message"
 }
 
 unmount() {
@@ -66,8 +120,19 @@ for suite in "$@"; do
   accept_old_mirror "$directory"
   copy_source "$directory/lrfinder"
   echo "Testing on $suite"
-  # -O0: most of the time goes into compiling; what runs long is inside LibTorch.
-  chroot "$directory" /usr/bin/env CXXFLAGS=-O0 LRFINDER_WARNINGS_AS_ERRORS=ON /lrfinder/tests/run.sh
+  case $suite in
+    bullseye)
+      # That suite has no CLI11.
+      in_suite LRFINDER_TRAINING=OFF LRFINDER_BUILD_CLI=OFF /lrfinder/tests/run.sh
+      check_deb
+      ;;
+    *-cuda)
+      install_cuda
+      in_suite /lrfinder/tests/run.sh
+      check_cuda
+      ;;
+    *) in_suite /lrfinder/tests/run.sh ;;
+  esac
   unmount
 done
 [ ${#skipped[@]} -eq 0 ] || echo "NOT TESTED: ${skipped[*]}" >&2

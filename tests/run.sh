@@ -1,13 +1,18 @@
 #!/usr/bin/env bash
 # Builds everything and runs all tests, on a machine that may have nothing but a shell. Arguments
-# go to ctest, for example -R history or --verbose. With LRFINDER_WARNINGS_AS_ERRORS=ON in the
-# environment warnings are errors.
+# go to ctest, for example -R history or --verbose. In the environment, LRFINDER_WARNINGS_AS_ERRORS=ON
+# makes warnings errors, LRFINDER_TRAINING=OFF leaves out all that needs LibTorch, and
+# LRFINDER_BUILD_CLI=OFF the command.
 set -euo pipefail
 # shellcheck source=cmake/bootstrap.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/bootstrap.sh"
 
-bootstrap catch2 gnuplot-nox libcli11-dev libgloo-dev
-build all -DLRFINDER_BUILD_TESTS=ON -DLRFINDER_BUILD_EXAMPLES=ON -DLRFINDER_BUILD_CLI=ON \
+training=${LRFINDER_TRAINING:-ON}
+packages=(catch2 gnuplot-nox)
+[ "${LRFINDER_BUILD_CLI:-ON}" = OFF ] || packages+=(libcli11-dev)
+[ "$training" = OFF ] || packages+=(libgloo-dev)
+bootstrap "${packages[@]}"
+build all -DLRFINDER_TRAINING="$training" -DLRFINDER_BUILD_TESTS=ON -DLRFINDER_BUILD_EXAMPLES=ON -DLRFINDER_BUILD_CLI="${LRFINDER_BUILD_CLI:-ON}" \
   -DLRFINDER_WARNINGS_AS_ERRORS="${LRFINDER_WARNINGS_AS_ERRORS:-OFF}"
 cd "$root/build"
 jobs=$(nproc)

@@ -6,9 +6,11 @@
 //     lrfinder compare a.csv b.csv -o cmp.svg
 //     lrfinder plan --one-cycle --steps 10000 --peak 0.1
 
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -79,6 +81,7 @@ int main(int argc, char** argv) {
   Request request;
   CLI::App app("Reads, draws and compares saved learning-rate range tests", "lrfinder");
   app.require_subcommand(1);
+  app.allow_windows_style_options(false);  // what begins with a slash is a path
   const char* const output_help = "File to write: .svg, .png, .pdf, .html, .txt, or .gp (a script)";
 
   CLI::App* const show_command = app.add_subcommand("show", "Print the recipes and draw the curve");
@@ -101,7 +104,9 @@ int main(int argc, char** argv) {
   const PlanCommand plan_command(app);
 
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> arguments = lrfinder::detail::command_arguments(argc, argv);
+    std::reverse(arguments.begin(), arguments.end());  // as parse() takes them
+    app.parse(std::move(arguments));
   } catch (const CLI::ParseError& fault) {
     if (fault.get_exit_code() == 0) return app.exit(fault);  // --help
     const auto commands = app.get_subcommands();

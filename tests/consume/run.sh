@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Builds and runs a user's project against lrfinder in every way that there is:
-# add_subdirectory, FetchContent, and find_package after cmake --install to a prefix that is then
-# moved; with the part that needs no LibTorch and with the whole.
+# Builds and runs a user's project against lrfinder in every way that there is: add_subdirectory,
+# FetchContent, the single headers, and find_package and pkg-config after cmake --install to a prefix
+# that is then moved; with the part that needs no LibTorch and with the whole. `package`: the same of
+# what cpack makes, installed in a folder.
 #
-#   tests/consume/run.sh [curve] [training]      default: both
+#   tests/consume/run.sh [curve] [training] [package]      default: curve training
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -18,12 +19,49 @@ quietly() {
 }
 
 consume() { # consume COMPONENT VIA [CMake options]
-  local component=$1 via=$2 build=$work/$1-$2-$#
+  local component=$1 via=$2 build
+  build=$(mktemp -d "$work/consumer-XXXXXX")
   shift 2
   quietly cmake -S "$here" -B "$build" -DLRFINDER="$source" -DVIA="$via" -DCOMPONENT="$component" "$@"
   quietly cmake --build "$build"
   [[ $* != *TARGET=compiled* ]] || via+=", compiled apart"
   echo "$component by $via: $("$build/consumer")"
+}
+
+# A user's program that is compiled without CMake.
+consume_by_pkg_config() { # consume_by_pkg_config PREFIX
+  if ! command -v pkg-config >/dev/null; then
+    echo "NOT RUN: curve by pkg-config, which is not here" >&2
+    return
+  fi
+  local flags
+  flags=$(PKG_CONFIG_PATH=$1/share/pkgconfig pkg-config --cflags "lrfinder-curve >= 0.1")
+  # shellcheck disable=SC2086 # several flags are several words
+  quietly "${CXX:-c++}" -std=c++17 $flags "$here/curve.cpp" -o "$work/by-pkg-config"
+  echo "curve by pkg-config: $("$work/by-pkg-config")"
+}
+
+# What cpack makes is installed by dpkg into a folder, and unpacked.
+check_packages() {
+  quietly cmake -S "$source" -B "$work/package" -DLRFINDER_TRAINING=OFF -DLRFINDER_BUILD_TESTS=OFF \
+    -DLRFINDER_BUILD_CLI=ON
+  quietly cmake --build "$work/package"
+  (cd "$work/package" && quietly cpack)
+  local root=$work/root
+  mkdir -p "$root/var/lib/dpkg/info" "$root/var/lib/dpkg/updates" "$work/unpacked"
+  touch "$root/var/lib/dpkg/status"
+  # The libraries that it depends on are not in this folder.
+  quietly dpkg --root="$root" --force-depends --force-not-root --force-script-chrootless \
+    --install "$work"/package/lrfinder_*.deb
+  tar -xzf "$work"/package/lrfinder-*.tar.gz -C "$work/unpacked" --strip-components=1
+  local prefix
+  for prefix in "$root/usr" "$work/unpacked"; do
+    [ "$prefix" = "$work/unpacked" ] && echo "From the .tar.gz:" || echo "From the .deb:"
+    "$prefix/bin/lrfinder" plan --help >/dev/null
+    consume curve find_package -DCMAKE_PREFIX_PATH="$prefix"
+    consume_by_pkg_config "$prefix"
+  done
+  dpkg-deb --info "$work"/package/lrfinder_*.deb | grep -E "Depends|Recommends|Suggests|Architecture"
 }
 
 # What a user sees who has no LibTorch: the ways to get it, or a package that is not found.
@@ -58,11 +96,17 @@ if grep -rnE "(^|[^[:alnum:]_./}-])($source|$work)/" "$work/prefix"; then
 fi
 
 [ $# -gt 0 ] || set -- curve training
+quietly cmake --build "$work/lrfinder" --target single_include
 for component in "$@"; do
+  if [ "$component" = package ]; then
+    check_packages
+    continue
+  fi
   consume "$component" add_subdirectory
   consume "$component" FetchContent
   consume "$component" find_package -DCMAKE_PREFIX_PATH="$work/prefix"
-  [ "$component" = training ] || continue
+  consume "$component" single_include -DLRFINDER="$work/lrfinder/single_include"
+  [ "$component" = training ] || { consume_by_pkg_config "$work/prefix"; continue; }
   consume "$component" add_subdirectory -DTARGET=compiled
   consume "$component" find_package -DTARGET=compiled -DCMAKE_PREFIX_PATH="$work/prefix"
 done

@@ -295,8 +295,8 @@ TEST_CASE("a malformed file is refused with its path") {
 TEST_CASE("messages about files escape control characters in the path") {
   const TemporaryDirectory directory;
   const std::string path = directory / "\x1b[2J/run.csv";
-  CHECK_THROWS_WITH(History::load(path), contains("\\x1b[2J/run.csv: No such file"));
-  CHECK_THROWS_WITH(History({1, 2}, {2, 1}).save(path), contains("\\x1b[2J/run.csv: No such file"));
+  CHECK_THROWS_WITH(History::load(path), contains("\\x1b[2J/run.csv: "));
+  CHECK_THROWS_WITH(History({1, 2}, {2, 1}).save(path), contains("\\x1b[2J/run.csv: "));
 }
 
 TEST_CASE("saving where nothing can be written says why") {

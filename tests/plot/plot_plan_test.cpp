@@ -22,7 +22,7 @@ std::string picture_in(const std::string& path) {
 
 }  // namespace
 
-TEST_CASE("a plan is drawn into every kind of file") {
+TEST_CASE("a plan is drawn into every kind of file", "[gnuplot]") {
   const TemporaryDirectory folder;
   const auto plan = GENERATE(TrainingPlan::one_cycle(1000),
                              TrainingPlan().steps(500).decay(Decay::cosine).warmup(50),
@@ -40,7 +40,7 @@ TEST_CASE("a plan is drawn into every kind of file") {
   CHECK(picture_in(path).rfind(begins, 0) == 0);
 }
 
-TEST_CASE("the picture of a plan has its words, its peak and its momentum") {
+TEST_CASE("the picture of a plan has its words, its peak and its momentum", "[gnuplot]") {
   const TemporaryDirectory folder;
   const std::string path = folder / "plan.svg";
   plot(TrainingPlan::one_cycle(1000), path, {}, 0.25);
@@ -53,7 +53,7 @@ TEST_CASE("the picture of a plan has its words, its peak and its momentum") {
   CHECK(without.find("momentum") == std::string::npos);
 }
 
-TEST_CASE("a plan is drawn as text as large as it is asked to be") {
+TEST_CASE("a plan is drawn as text as large as it is asked to be", "[gnuplot]") {
   std::ostringstream out;
   plot(TrainingPlan().steps(100).decay(Decay::cosine), out, PlotOptions().text_size(60, 15));
   std::istringstream lines(out.str());

@@ -80,8 +80,20 @@ using FileHandle = void*;
 using FileHandle = int;
 #endif
 
+/// The folder for temporary files: `folder`, or the system's where that is empty.
+inline std::string temporary_folder(const std::string& folder);
+
+/// A new file for reading and writing, with a name that no other has.
+struct UniqueFile {
+  FileHandle file;
+  std::string path;
+};
+
+/// Makes such a file, which only this user may open, in `folder`; empty: see temporary_folder().
+inline UniqueFile create_unique_file(const std::string& folder);
+
 /// Opens a new file for reading and writing that has no name, or is removed by the system when it
-/// is closed, however this process ends. `folder`: empty for the system's folder for such files.
+/// is closed, however this process ends. `folder`: as for create_unique_file().
 inline FileHandle open_temporary_file(const std::string& folder);
 
 /// Reads at most `size` bytes from a position; returns how many, 0 at the end of the file.

@@ -91,17 +91,25 @@ inline void copy_permissions(const ExistingFile& from, std::FILE* to) {
   static_cast<void>(::fchmod(::fileno(to), static_cast<::mode_t>(from.permissions)));
 }
 
-inline FileHandle open_temporary_file(const std::string& folder) {
+inline std::string temporary_folder(const std::string& folder) {
   const char* const from_environment = std::getenv("TMPDIR");
   const bool has_one = from_environment != nullptr && *from_environment != '\0';
-  std::string name = !folder.empty() ? folder : has_one ? from_environment : "/tmp";
-  name += "/lrfinder-XXXXXX";
-  system_path(name);
-  const int file = ::mkstemp(name.data());
+  return !folder.empty() ? folder : has_one ? from_environment : "/tmp";
+}
+
+inline UniqueFile create_unique_file(const std::string& folder) {
+  std::string path = temporary_folder(folder) + "/lrfinder-XXXXXX";
+  system_path(path);
+  const int file = ::mkstemp(path.data());
   if (file < 0) throw errno_failure(errno);
-  ::unlink(name.c_str());
   ::fcntl(file, F_SETFD, FD_CLOEXEC);
-  return file;
+  return {file, path};
+}
+
+inline FileHandle open_temporary_file(const std::string& folder) {
+  const UniqueFile made = create_unique_file(folder);
+  ::unlink(made.path.c_str());
+  return made.file;
 }
 
 /// The result of a call that reads or writes and may be interrupted by a signal.

@@ -170,20 +170,31 @@ inline std::optional<ExistingFile> existing_file(const std::string& path) {
 
 inline void copy_permissions(const ExistingFile&, std::FILE*) {}  // the folder has them
 
-inline FileHandle open_temporary_file(const std::string& folder) {
-  const std::wstring place =
-      folder.empty()
-          ? filled([](wchar_t* buffer, DWORD size) { return ::GetTempPathW(size, buffer); })
-          : system_path(folder);
+inline std::string temporary_folder(const std::string& folder) {
+  if (!folder.empty()) return folder;
+  return to_utf8(filled([](wchar_t* buffer, DWORD size) { return ::GetTempPathW(size, buffer); }));
+}
+
+/// As create_unique_file(); `flags` as CreateFileW takes them.
+inline UniqueFile create_unique_file_with(const std::string& folder, DWORD flags) {
+  const std::wstring place = system_path(temporary_folder(folder));
   for (unsigned attempt = 0;; ++attempt) {
-    const std::wstring name = place + L"\\lrfinder-" + std::to_wstring(::GetCurrentProcessId()) +
+    const std::wstring path = place + L"\\lrfinder-" + std::to_wstring(::GetCurrentProcessId()) +
                               L"-" + std::to_wstring(::GetTickCount() + attempt);
     const HANDLE file =
-        ::CreateFileW(name.c_str(), GENERIC_READ | GENERIC_WRITE | DELETE, FILE_SHARE_READ, nullptr,
-                      CREATE_NEW, FILE_ATTRIBUTE_TEMPORARY | FILE_FLAG_DELETE_ON_CLOSE, nullptr);
-    if (file != INVALID_HANDLE_VALUE) return file;
+        ::CreateFileW(path.c_str(), GENERIC_READ | GENERIC_WRITE | DELETE,
+                      FILE_SHARE_READ | FILE_SHARE_DELETE, nullptr, CREATE_NEW, flags, nullptr);
+    if (file != INVALID_HANDLE_VALUE) return {file, to_utf8(path)};
     if (::GetLastError() != ERROR_FILE_EXISTS || attempt == 1000) throw windows_failure();
   }
+}
+
+inline UniqueFile create_unique_file(const std::string& folder) {
+  return create_unique_file_with(folder, FILE_ATTRIBUTE_NORMAL);
+}
+
+inline FileHandle open_temporary_file(const std::string& folder) {
+  return create_unique_file_with(folder, FILE_ATTRIBUTE_TEMPORARY | FILE_FLAG_DELETE_ON_CLOSE).file;
 }
 
 inline OVERLAPPED at_position(std::uint64_t position) {

@@ -1,20 +1,17 @@
 #pragma once
 
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <fcntl.h>
-#include <filesystem>
 #include <functional>
 #include <string>
 #include <system_error>
-#include <unistd.h>
 #include <vector>
 
 #include <torch/torch.h>
 
+#include <lrfinder/detail/system.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/snapshot/store.hpp>
 
@@ -65,20 +62,14 @@ class Checksum {
 class FileStore : public SnapshotStore {
  public:
   /// Throws SnapshotError when no file can be made in `folder`; empty: the system's for such files.
-  explicit FileStore(const std::string& folder) {
-    std::error_code ignored;
-    path_ = (folder.empty() ? std::filesystem::temp_directory_path(ignored)
-                            : std::filesystem::path(folder)) /
-            "lrfinder-XXXXXX";
-    std::string name = path_;
-    file_ = ::mkstemp(name.data());
-    if (file_ < 0) throw failure("cannot make a snapshot file in " + path_.parent_path().string());
-    path_ = name;
+  explicit FileStore(const std::string& folder) try : made_(create_unique_file(folder)) {
+  } catch (const std::system_error& fault) {
+    throw failure("cannot make a snapshot file in " + temporary_folder(folder), fault);
   }
 
   ~FileStore() override {
-    ::close(file_);
-    if (!kept_) ::unlink(path_.c_str());
+    close_file(made_.file);
+    if (!kept_) remove_file(made_.path);
   }
 
   /// Throws SnapshotError when the file cannot be written, for example on a full disk.
@@ -126,7 +117,7 @@ class FileStore : public SnapshotStore {
       position += got;
     }
     if (checksum.value() != copy.checksum) {
-      throw SnapshotError("the snapshot file " + path_.string() + " was changed");
+      throw SnapshotError("the snapshot file " + made_.path + " was changed");
     }
   }
 
@@ -135,20 +126,17 @@ class FileStore : public SnapshotStore {
     const Copy& copy = copies_[number];
     size = std::min(size, copy.size - std::min(position, copy.size));
     for (std::size_t done = 0; done < size;) {
-      const ::ssize_t got = ::pread(file_, static_cast<char*>(data) + done, size - done,
-                                    offset(copy.begin + position + done));
-      if (got < 0 && errno != EINTR) {
-        throw failure("cannot read the snapshot file " + path_.string());
-      }
-      if (got == 0) throw SnapshotError("the snapshot file " + path_.string() + " was cut short");
-      if (got > 0) done += static_cast<std::size_t>(got);
+      const std::size_t got =
+          read_at(copy.begin + position + done, static_cast<char*>(data) + done, size - done);
+      if (got == 0) throw SnapshotError("the snapshot file " + made_.path + " was cut short");
+      done += got;
     }
     return size;
   }
 
   std::string keep() override {
     kept_ = true;
-    return path_;
+    return made_.path;
   }
 
  private:
@@ -170,26 +158,31 @@ class FileStore : public SnapshotStore {
     }
   }
 
-  void write_at(std::size_t position, const char* data, std::size_t size) {
-    for (std::size_t done = 0; done < size;) {
-      const ::ssize_t written = ::pwrite(file_, data + done, size - done, offset(position + done));
-      if (written < 0 && errno != EINTR) {
-        throw failure("cannot write the snapshot file " + path_.string() + " beyond " +
-                      std::to_string(position + done) + " bytes");
-      }
-      if (written > 0) done += static_cast<std::size_t>(written);
+  std::size_t read_at(std::size_t position, char* data, std::size_t size) const {
+    try {
+      return read_some(made_.file, position, data, size);
+    } catch (const std::system_error& fault) {
+      throw failure("cannot read the snapshot file " + made_.path, fault);
     }
   }
 
-  static ::off_t offset(std::size_t bytes) { return static_cast<::off_t>(bytes); }
+  void write_at(std::size_t position, const char* data, std::size_t size) {
+    std::size_t done = 0;
+    try {
+      while (done < size) done += write_some(made_.file, position + done, data + done, size - done);
+    } catch (const std::system_error& fault) {
+      throw failure("cannot write the snapshot file " + made_.path + " beyond " +
+                        std::to_string(position + done) + " bytes",
+                    fault);
+    }
+  }
 
-  static SnapshotError failure(const std::string& what) {
-    return SnapshotError("LRFinder: " + what + ": " + std::strerror(errno) +
+  static SnapshotError failure(const std::string& what, const std::system_error& fault) {
+    return SnapshotError("LRFinder: " + what + ": " + fault.code().message() +
                          "; choose another folder with snapshot_dir(), or Snapshot::host");
   }
 
-  std::filesystem::path path_;
-  int file_;
+  UniqueFile made_;
   std::size_t end_ = 0;
   std::vector<Copy> copies_;
   bool kept_ = false;
