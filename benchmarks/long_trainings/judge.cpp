@@ -4,8 +4,8 @@
 //
 // FOLDER: what long_trainings has written. --held-out: judges the kinds held out, too, which is for
 // a rule that is finished. --kinds: also prints a table for each kind. FILE: more suggestions, a
-// CSV file with the columns name,task,plan,lr; the plan is "constant", "cosine" or "both", and the
-// lr is empty where there is no suggestion.
+// CSV file with the columns name,task,plan,lr,updates; the plan is "constant", "cosine" or "both",
+// and the lr is empty where there is no suggestion.
 
 #include <algorithm>
 #include <cmath>
@@ -28,14 +28,22 @@ namespace {
 
 /// The results of one way to choose a rate.
 struct Result {
-  std::vector<double> share, decades;
+  std::vector<double> share, regret, decades, updates;
   std::size_t asked = 0;
 
-  void add(const PlanOutcomes& outcomes, std::optional<double> lr) {
+  void add(const PlanOutcomes& outcomes, std::optional<double> lr, double updates_spent) {
     ++asked;
     if (!lr || !std::isfinite(*lr)) return;
     share.push_back(outcomes.time_share(*lr));
+    regret.push_back(outcomes.regret(*lr));
     decades.push_back(std::log10(*lr / outcomes.best_rate()));
+    updates.push_back(updates_spent);
+  }
+
+  double within_half_a_decade() const {
+    const auto near = [](double distance) { return std::fabs(distance) <= 0.5; };
+    return static_cast<double>(std::count_if(decades.begin(), decades.end(), near)) /
+           static_cast<double>(asked);
   }
 };
 
@@ -50,18 +58,22 @@ class Results {
   }
   void print(const std::string& title) const {
     std::printf(
-        "\n%s\n\n| rate | median share | lowest tenth | worst | decades (median) | answered |\n",
+        "\n%s\n\n| rate | time share: median | lowest tenth | worst | regret | decades | within "
+        "half "
+        "a decade | answered | updates |\n",
         title.c_str());
-    std::printf("| --- | --- | --- | --- | --- | --- |\n");
+    std::printf("| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
     for (const auto& [name, result] : results_) {
       if (result.share.empty()) {
-        std::printf("| %s | | | | | 0/%zu |\n", name.c_str(), result.asked);
+        std::printf("| %s | | | | | | | 0/%zu | |\n", name.c_str(), result.asked);
         continue;
       }
-      const auto at = [&](double level) { return lrfinder::quantile(result.share, level); };
-      std::printf("| %s | %.2f | %.2f | %.2f | %+.2f | %zu/%zu |\n", name.c_str(), at(0.5), at(0.1),
-                  at(0), lrfinder::quantile(result.decades, 0.5), result.share.size(),
-                  result.asked);
+      const auto share = [&](double level) { return lrfinder::quantile(result.share, level); };
+      const auto median = [](const auto& column) { return lrfinder::quantile(column, 0.5); };
+      std::printf("| %s | %.2f | %.2f | %.2f | %.3f | %+.2f | %.0f %% | %zu/%zu | %.0f |\n",
+                  name.c_str(), share(0.5), share(0.1), share(0), median(result.regret),
+                  median(result.decades), 100 * result.within_half_a_decade(), result.share.size(),
+                  result.asked, median(result.updates));
     }
   }
 
@@ -80,7 +92,7 @@ std::optional<double> read_off(const std::string& curve, const lrfinder::Recipe&
 void add_recipes(Results& results, const PlanOutcomes& outcomes, const std::string& curve) {
   namespace suggest = lrfinder::suggest;
   const auto add = [&](const std::string& name, const lrfinder::Recipe& recipe) {
-    results[name].add(outcomes, read_off(curve, recipe));
+    results[name].add(outcomes, read_off(curve, recipe), 100);
   };
   add("steepest", suggest::steepest);
   add("gradient_argmin", [](const auto& history) { return suggest::gradient_argmin(history); });
@@ -103,7 +115,7 @@ void add_random_search(Results& results, const PlanOutcomes& outcomes, double ce
       const double lr = centre * std::pow(10, decades(random));
       if (outcomes.loss_at(lr) < outcomes.loss_at(best) || i == 0) best = lr;
     }
-    result.add(outcomes, best);
+    result.add(outcomes, best, 3000.0 * count);
   }
 }
 
@@ -113,12 +125,12 @@ void judge(Results& results, const TrainedTask& task, const std::string& plan,
   add_recipes(results, outcomes, folder + "/curves/" + task.name + ".csv");
   for (const auto& [steps, losses] : outcomes.by_horizon) {
     if (steps == outcomes.longest()) continue;
-    results["knows the best after " + std::to_string(steps)].add(outcomes,
-                                                                 refined_best_rate(losses));
+    results["knows the best after " + std::to_string(steps)].add(
+        outcomes, refined_best_rate(losses), static_cast<double>(steps) * 13);
   }
   const auto& other_order = task.other_order;
   if (const auto found = other_order.find(plan); found != other_order.end()) {
-    results["best with another order"].add(outcomes, refined_best_rate(found->second));
+    results["best with another order"].add(outcomes, refined_best_rate(found->second), 39000);
   }
   // The same numbers for every task, so that a table of some tasks agrees with that of all.
   std::mt19937 random(1);
@@ -126,7 +138,9 @@ void judge(Results& results, const TrainedTask& task, const std::string& plan,
   for (const auto& row : suggestions) {
     if (row.at(1) != task.name || (row.at(2) != plan && row.at(2) != "both")) continue;
     const bool is_answered = row.size() > 3 && !row[3].empty();
-    results[row.at(0)].add(outcomes, is_answered ? std::optional(std::stod(row[3])) : std::nullopt);
+    const double updates = row.size() > 4 && !row[4].empty() ? std::stod(row[4]) : 0;
+    results[row.at(0)].add(outcomes, is_answered ? std::optional(std::stod(row[3])) : std::nullopt,
+                           updates);
   }
 }
 
@@ -152,24 +166,23 @@ int main(int argc, char** argv) try {
   }
   const auto suggestions = csv_rows(suggestions_path);
   const auto tasks = trained_tasks(folder);
-  for (const auto* plan : {"cosine", "constant"}) {
-    Results all;
-    std::map<std::string, std::pair<int, Results>> kinds;
-    int count = 0;
-    for (const TrainedTask& task : tasks) {
-      if (task.held_out && !held_out) continue;
-      ++count;
-      judge(all, task, plan, folder, suggestions);
-      auto& [count_of_kind, results] = kinds[task.kind];
-      ++count_of_kind;
-      judge(results, task, plan, folder, suggestions);
+  const std::vector<std::pair<int, std::string>> groups{
+      {0, "Kinds to design with"}, {1, "Kinds held out"}, {2, "Kinds held out later"}};
+  for (const auto& [group, group_name] : groups) {
+    if (group > 0 && !held_out) continue;
+    for (const auto* plan : {"cosine", "constant"}) {
+      Results all;
+      std::map<std::string, Results> kinds;
+      int count = 0;
+      for (const TrainedTask& task : tasks) {
+        if (task.held_out != group) continue;
+        ++count;
+        judge(all, task, plan, folder, suggestions);
+        if (by_kind) judge(kinds[task.kind], task, plan, folder, suggestions);
+      }
+      all.print(group_name + ", " + plan + ", " + std::to_string(count) + " tasks");
+      for (const auto& [kind, of_kind] : kinds) of_kind.print(kind + ", " + plan);
     }
-    const auto title = [&](const std::string& what, int number) {
-      return what + ", " + plan + ", " + std::to_string(number) + " tasks";
-    };
-    all.print(title("All", count));
-    if (!by_kind) continue;
-    for (const auto& [kind, of_kind] : kinds) of_kind.second.print(title(kind, of_kind.first));
   }
 } catch (const std::exception& fault) {
   std::cerr << fault.what() << '\n';

@@ -80,7 +80,7 @@ int main(int argc, char** argv) try {
   torch::set_num_threads(1);
   std::cout << "name,task,plan,lr,updates\n";
   for (const Task& task : all_tasks()) {
-    if (task.held_out && !held_out) continue;
+    if (task.held_out > 0 && !held_out) continue;
     if (only.empty() || task.kind == only) print_suggestions(task);
   }
 } catch (const std::exception& fault) {

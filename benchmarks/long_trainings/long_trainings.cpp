@@ -129,7 +129,7 @@ int main(int argc, char** argv) try {
     const bool is_first = kinds.insert(task.kind).second;
     if (!only.empty() && task.kind != only) continue;
     if (list) {
-      std::cout << task.name << (task.held_out ? " (held out)" : "") << '\n';
+      std::cout << task.name << (task.held_out > 0 ? " (held out)" : "") << '\n';
     } else if (time) {
       print_time(task);
     } else if (done.count(task.name) == 0) {

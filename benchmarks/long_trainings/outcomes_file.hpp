@@ -16,7 +16,8 @@
 /// A trained task.
 struct TrainedTask {
   std::string name, kind;
-  bool held_out = false;
+  /// 0, or 1 or 2 for the kinds that were held out; see tasks.hpp.
+  int held_out = 0;
   /// The rate in the middle of the grid.
   double centre = 0;
   /// By plan, "constant" or "cosine".
@@ -45,7 +46,7 @@ inline std::vector<TrainedTask> trained_tasks(const std::string& folder) {
   std::map<std::string, std::size_t> place;
   for (const auto& row : csv_rows(folder + "/tasks.csv")) {
     place[row.at(0)] = tasks.size();
-    tasks.push_back({row.at(0), row.at(1), row.at(4) == "1", 0, {}, {}});
+    tasks.push_back({row.at(0), row.at(1), std::stoi(row.at(4)), 0, {}, {}});
     for (const auto* plan : {"constant", "cosine"}) {
       tasks.back().plans[plan].untrained_loss = std::stod(row.at(5));
     }

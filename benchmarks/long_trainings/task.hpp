@@ -38,8 +38,8 @@ struct Task {
   /// "sgd", "momentum", "adam" or "adamw".
   std::string optimizer_name;
   std::int64_t batch_size = 0;
-  /// Kinds that no rule may be chosen by.
-  bool held_out = false;
+  /// Whether no rule may be chosen by its kind: 1 or, for the kinds added later, 2.
+  int held_out = 0;
   /// The rate in the middle of the grid.
   double centre = 0;
   /// Samples to train on, and those held back.

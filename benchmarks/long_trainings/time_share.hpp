@@ -58,6 +58,14 @@ struct PlanOutcomes {
     return left_loss + share * (right->second - left_loss);
   }
 
+  /// How much worse the longest training ends than with the best rate of the grid, as a share of
+  /// what that gains: 0 is the best, 1 is no training, and no more counts.
+  double regret(double lr) const {
+    double best = untrained_loss;
+    for (const auto& [rate, loss] : by_horizon.rbegin()->second) best = std::min(best, loss);
+    return std::min(1.0, (loss_at(lr) - best) / (untrained_loss - best));
+  }
+
   /// The time share of a loss that the longest training reaches: the shortest time in which some
   /// rate reaches it, by a plan of that length, over the time of the longest training.
   ///

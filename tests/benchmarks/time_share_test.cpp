@@ -68,3 +68,9 @@ TEST_CASE("the best rate is that of the lowest loss beside a diverged rate or at
   CHECK(refined_best_rate({{0.01, 1}, {0.1, 0.5}}) == 0.1);
   CHECK(std::isnan(refined_best_rate({{0.1, diverged}})));
 }
+
+TEST_CASE("the regret of the best rate is 0, of a diverged one 1") {
+  CHECK(outcomes().regret(0.1) == Approx(0));
+  CHECK(outcomes().regret(1) == Approx(0.1 / 1.6));
+  CHECK(outcomes().regret(10) == 1);
+}
