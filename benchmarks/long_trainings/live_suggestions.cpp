@@ -46,7 +46,7 @@ void print_suggestions(const Task& task) {
     };
     for (const double budget : {10.0, 20.0}) {
       torch::manual_seed(2);
-      print("find, " + std::to_string(static_cast<int>(budget)) + " range tests", task, name, [&] {
+      print("find (" + std::to_string(static_cast<int>(budget)) + " range tests)", task, name, [&] {
         return finder.find(batches, lrfinder::FindOptions().plan(plan).budget(budget));
       });
     }

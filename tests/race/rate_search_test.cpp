@@ -17,7 +17,7 @@ using lrfinder::detail::RateSearchSettings;
 
 namespace {
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double is_diverged = std::numeric_limits<double>::infinity();
 
 RateSearchSettings settings() {
   RateSearchSettings result;
@@ -108,7 +108,7 @@ TEST_CASE("no rate is tried above where the range test diverged") {
 
 TEST_CASE("trials that diverge are marked, and the rate stays below them") {
   const Loss edge = [](double lr, std::int64_t num_iter) {
-    return lr > 0.5 ? infinity : valley(0.8)(lr, num_iter);
+    return lr > 0.5 ? is_diverged : valley(0.8)(lr, num_iter);
   };
   const Suggestion found = search(settings(), edge);
   CHECK(found.lr <= 0.5);
@@ -150,5 +150,6 @@ TEST_CASE("a model that nothing changes has no rate") {
 }
 
 TEST_CASE("a model that every rate breaks has no rate") {
-  CHECK_THROWS_AS(search(settings(), [](double, std::int64_t) { return infinity; }), NoSuggestion);
+  CHECK_THROWS_AS(search(settings(), [](double, std::int64_t) { return is_diverged; }),
+                  NoSuggestion);
 }
