@@ -9,7 +9,7 @@ using torch::Tensor;
 
 namespace {
 
-Tensor cross_entropy(const Tensor& output, const Tensor& target) {
+Tensor class_loss(const Tensor& output, const Tensor& target) {
   return torch::nn::functional::cross_entropy(output, target);
 }
 
@@ -35,15 +35,15 @@ TEST_CASE("all forms of the same criterion record the same losses") {
   const auto expected = losses(holder);
   CHECK(losses(*holder) == expected);
   CHECK(losses(holder.ptr()) == expected);
-  CHECK(losses(cross_entropy) == expected);
+  CHECK(losses(class_loss) == expected);
   CHECK(losses([](const Tensor& output, const Tensor& target) {
-          return cross_entropy(output, target);
+          return class_loss(output, target);
         }) == expected);
   CHECK(losses([](torch::nn::Sequential& whole, const TensorBatch& batch) {
-          return cross_entropy(whole->forward(batch.data), batch.target);
+          return class_loss(whole->forward(batch.data), batch.target);
         }) == expected);
   CHECK(losses([](torch::nn::Sequential& whole, const auto& batch) {
-          return cross_entropy(whole->forward(batch.data), batch.target);
+          return class_loss(whole->forward(batch.data), batch.target);
         }) == expected);
 }
 
@@ -58,7 +58,7 @@ TEST_CASE("a criterion of the form (model, batch) takes batches of any type") {
     batches.push_back({left[i].data, right[i].data, left[i].target});
   }
   LRFinder finder(model, optimizer, [](torch::nn::Bilinear& bilinear, const Pair& batch) {
-    return cross_entropy(bilinear->forward(batch.left, batch.right), batch.target);
+    return class_loss(bilinear->forward(batch.left, batch.right), batch.target);
   });
   CHECK(finder.range_test(batches, RangeTestOptions().num_iter(10)).size() == 10);
 }
@@ -67,7 +67,7 @@ TEST_CASE("a criterion with parameters of its own is restored") {
   struct ScaledImpl : torch::nn::Module {
     ScaledImpl() : scale(register_parameter("scale", torch::ones({1}))) {}
     Tensor forward(const Tensor& output, const Tensor& target) {
-      return cross_entropy(output * scale, target);
+      return class_loss(output * scale, target);
     }
     Tensor scale;
   };
