@@ -87,9 +87,11 @@ install_cuda() {
       gcc -x c -shared -fPIC -Wl,-soname,libcudnn.so.9 -Wl,--default-symver -o libcudnn.so.9 -'
 }
 
-# Training on a GPU that is not there ends with a message, training on the CPU with a rate.
+# Outside projects build; training on a GPU that is not there ends with a message, training on the CPU
+# with a rate.
 check_cuda() {
   local message
+  in_suite /lrfinder/tests/consume/run.sh training
   in_suite bash -c "cd /tmp && /lrfinder/build/examples/digits"
   if message=$(in_suite bash -c "cd /tmp && /lrfinder/build/examples/digits --device cuda" 2>&1); then
     echo "trained on CUDA without a GPU" >&2
