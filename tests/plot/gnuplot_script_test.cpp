@@ -268,3 +268,33 @@ TEST_CASE("a curve recorded far beyond divergence keeps its axis") {
   CHECK(high == Approx(10));
   CHECK(low == Approx(1e-7));
 }
+
+TEST_CASE("the trials that followed a range test are drawn, and their interval is shaded") {
+  History history = histories::recorded({});
+  history.found =
+      lrfinder::FoundRate{0.02, 0.01, 0.04, {{0.01, 50, 1, false, {}}, {0.1, 180, 0.1, false, {}}}};
+  const std::string text = script(history);
+  CHECK(text.find("$short_trials << EOD\nNaN NaN\n0.01 1\nEOD") != std::string::npos);
+  CHECK(text.find("$long_trials << EOD\nNaN NaN\n0.1 0.1\nEOD") != std::string::npos);
+  CHECK(text.find("rectangle from 0.01,graph 0 to 0.04,graph 1") != std::string::npos);
+  CHECK(text.find("'found: 0.02'") != std::string::npos);
+  CHECK(range(text, "y").first < 0.1);
+}
+
+TEST_CASE("a trial that diverged stands at the top of the picture") {
+  History history = histories::recorded({});
+  history.found = lrfinder::FoundRate{
+      0.02, 0.01, 0.04, {{1, 7, std::numeric_limits<double>::infinity(), true, {}}}};
+  const std::string text = script(history);
+  const auto data = text.find("$long_trials << EOD\nNaN NaN\n1 ");
+  REQUIRE(data != std::string::npos);
+  CHECK(std::stod(text.substr(data + 30)) == Approx(range(text, "y").second));
+}
+
+TEST_CASE("pictures of several curves have no trials") {
+  History history = histories::recorded({});
+  history.found = lrfinder::FoundRate{0.02, 0.01, 0.04, {{0.01, 50, 1, false, {}}}};
+  const std::string text =
+      gnuplot_script({{"a", history}, {"b", history}}, PictureFormat::svg, PlotOptions());
+  CHECK(text.find("trials") == std::string::npos);
+}

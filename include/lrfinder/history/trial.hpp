@@ -26,8 +26,10 @@ struct Trial {
 struct FoundRate {
   /// Learning rate of the first parameter group.
   double lr = 0;
-  /// Ends of the interval of rates that do almost as well.
-  double low = 0, high = 0;
+  /// Lower end of the interval of rates that do almost as well.
+  double low = 0;
+  /// Upper end of that interval.
+  double high = 0;
   /// What was tried, in the order of the trials.
   std::vector<Trial> trials;
 };
