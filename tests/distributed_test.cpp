@@ -586,6 +586,28 @@ TEST_CASE("A race runs on all ranks, with one result") {
   check_all_well(reports);
 }
 
+TEST_CASE("find runs on all ranks, with one result") {
+  const auto reports = in_processes(2, [](Process& process) {
+    torch::nn::Sequential model = mlp(static_cast<std::uint64_t>(process.rank));
+    const auto optimizer = sgd(model);
+    return report_of(model, *optimizer, [&](Report& report) {
+      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss());
+      const Batches train = share_of(learnable_batches(5, 16), process.rank, process.size);
+      const auto found = finder.find(
+          train, lrfinder::FindOptions()
+                     .plan(lrfinder::TrainingPlan().steps(500).decay(lrfinder::Decay::cosine))
+                     .budget(5)
+                     .range_test(on_all(process).start_lr(1e-3).end_lr(10).num_iter(40)));
+      std::ostringstream words;
+      words.precision(17);
+      words << found.lr << ' ' << found.low << ' ' << found.high << ' ' << found.updates;
+      for (const auto& trial : found.trials) words << '\n' << trial.lr << ' ' << trial.loss;
+      report["history"] = words.str();
+    });
+  });
+  check_all_well(reports);
+}
+
 TEST_CASE("What throws in a race on one rank ends it on all") {
   const auto reports = in_processes(2, [](Process& process) {
     torch::nn::Sequential model = mlp(1);

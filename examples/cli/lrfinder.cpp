@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,6 +42,10 @@ void show(const Request& request) {
 
 /// Draws the runs; one of them alone has no name.
 void draw(const Request& request) {
+  if (request.names.size() > request.runs.size()) {
+    throw lrfinder::InvalidOption("--names has " + std::to_string(request.names.size()) +
+                                  " names for " + std::to_string(request.runs.size()) + " runs");
+  }
   std::vector<lrfinder::NamedCurve> curves;
   for (std::size_t i = 0; i < request.runs.size(); ++i) {
     const std::string name = i < request.names.size() ? request.names[i] : request.runs[i];
@@ -120,11 +125,15 @@ int main(int argc, char** argv) {
     } else {
       show_command->parsed() ? show(request) : draw(request);
     }
+    if (!std::cout.flush()) throw lrfinder::Error("cannot write to the standard output");
   } catch (const lrfinder::InvalidOption& fault) {
     std::cerr << "lrfinder: " << fault.what() << '\n';
     return 2;
   } catch (const lrfinder::Error& fault) {
     std::cerr << "lrfinder: " << fault.what() << '\n';
+    return 1;
+  } catch (const std::bad_alloc&) {
+    std::cerr << "lrfinder: out of memory\n";
     return 1;
   }
 }
