@@ -63,7 +63,9 @@ class Results {
         "a decade | answered | updates |\n",
         title.c_str());
     std::printf("| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
-    for (const auto& [name, result] : results_) {
+    for (const auto& named : results_) {
+      const auto& name = named.first;
+      const Result& result = named.second;
       if (result.share.empty()) {
         std::printf("| %s | | | | | | | 0/%zu | |\n", name.c_str(), result.asked);
         continue;

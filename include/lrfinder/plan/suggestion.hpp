@@ -56,8 +56,9 @@ inline Suggestion for_plan(const History& history, const TrainingPlan& plan) {
   using Constants = detail::PlanConstants;
   const double constant = plan.final_share();
   const Descent descent(history, "for_plan");
-  const auto iterations = static_cast<double>(
-      history.settings.num_iter > 0 ? history.settings.num_iter : history.size());
+  const double iterations = history.settings.num_iter > 0
+                                ? static_cast<double>(history.settings.num_iter)
+                                : static_cast<double>(history.size());
   const double longer = std::max(1.0, static_cast<double>(plan.steps()) / iterations);
   const double log_lr = descent.lowest_log_lr() - Constants::below_lowest -
                         constant * Constants::constant_below_lowest -
