@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <optional>
 #include <sstream>
 #include <vector>
@@ -71,6 +73,28 @@ struct RangeChange {
   bool any() const noexcept { return start != 1 || end != 1; }
 };
 
+/// Whether nothing happens on a curve: the mean loss of its last quarter is that of the first, but
+/// for the spread of single losses.
+inline bool is_level(const History& history) {
+  const auto& losses = history.raw_loss;
+  const auto quarter = static_cast<std::ptrdiff_t>(losses.size() / 4);
+  if (quarter < 2) return false;
+  const auto mean = [&](auto begin) {
+    return std::accumulate(begin, begin + quarter, 0.0) / static_cast<double>(quarter);
+  };
+  const double first = mean(losses.begin()), last = mean(losses.end() - quarter);
+  double variance = 0;
+  for (auto loss = losses.begin(); loss != losses.begin() + quarter; ++loss) {
+    variance += (*loss - first) * (*loss - first) / static_cast<double>(quarter);
+  }
+  return std::fabs(last - first) < std::sqrt(variance);
+}
+
+/// Whether a descent does not stand out of the noise.
+inline bool hides_in_noise(const Descent& descent) {
+  return descent.standard_errors(descent.lowest_log_lr()) <= SteepestConstants::min_standard_errors;
+}
+
 /// What to change in the range of a test that cuts the descent off. A loss that rises from the
 /// first rate on asks for lower ones, a loss that never rises for higher ones.
 inline RangeChange change_of_range(const History& history) {
@@ -79,7 +103,8 @@ inline RangeChange change_of_range(const History& history) {
                         history.stop_reason == StopReason::non_finite_loss;
   try {
     const Descent descent(history, "find");
-    if (rose_again(descent, history.stop_reason)) return {};
+    const bool nothing_happened = hides_in_noise(descent) && !diverged && is_level(history);
+    if (rose_again(descent, history.stop_reason) && !nothing_happened) return {};
     return {1, widening};
   } catch (const NoSuggestion&) {  // it never falls
     return diverged ? RangeChange{1 / widening, 1} : RangeChange{1, widening};
@@ -110,7 +135,7 @@ inline RateSearchSettings resolve_search(const TrainingPlan& plan, const History
   settings.around = history.lr.back() / 10;
   try {
     const Descent descent(history, "find");
-    if (descent.standard_errors(descent.lowest_log_lr()) > SteepestConstants::min_standard_errors) {
+    if (!hides_in_noise(descent)) {
       settings.around = std::pow(10, descent.lowest_log_lr());
     }
   } catch (const NoSuggestion&) {  // it never falls
