@@ -229,7 +229,7 @@ TEST_CASE("find refuses options that make no sense before anything is touched") 
   Problem problem;
   LRFinder finder(problem.model, *problem.optimizer, problem.criterion);
   const auto refused = [&](const FindOptions& options, const char* reason) {
-    CHECK_THROWS_WITH(finder.find(problem.batches, options), Catch::Matchers::Contains(reason));
+    CHECK_THROWS_WITH(finder.find(problem.batches, options), contains(reason));
     CHECK(finder.history().empty());
   };
   refused(quick().budget(1), "budget (1) must be at least 2");

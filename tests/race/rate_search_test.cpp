@@ -146,7 +146,7 @@ TEST_CASE("batches that are easier than those of the range test are no descent")
 
 TEST_CASE("a model that nothing changes has no rate") {
   CHECK_THROWS_WITH(search(settings(), [](double, std::int64_t) { return 2.0; }),
-                    Catch::Matchers::Contains("lowers the loss from the 2 before training"));
+                    contains("lowers the loss from the 2 before training"));
 }
 
 TEST_CASE("a model that every rate breaks has no rate") {
