@@ -5,47 +5,22 @@
 //
 //   gradient_averaging [--bucket-mb N] [--largest N]
 
-#include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <memory>
-#include <string>
 #include <string_view>
-#include <sys/wait.h>
-#include <unistd.h>
 #include <vector>
 
-#include <torch/csrc/distributed/c10d/FileStore.hpp>
-#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/torch.h>
 
 #include <lrfinder/distributed.hpp>
 #include <lrfinder/distributed/gradient_averaging.hpp>
 #include <lrfinder/distributed/health_check.hpp>
 
+#include "support/ranks.hpp"
+
 namespace {
-
-constexpr int processes = 2;
-
-/// Milliseconds that `work` takes when all ranks begin it together.
-template <class Work>
-double time_of(lrfinder::Ranks& ranks, Work&& work) {
-  ranks.sum({0});
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  const std::chrono::duration<double, std::milli> duration =
-      std::chrono::steady_clock::now() - start;
-  return duration.count();
-}
-
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<long>(values.size() / 2),
-                   values.end());
-  return values[values.size() / 2];
-}
 
 void measure(lrfinder::Ranks& ranks, std::int64_t parameters, std::int64_t tensors,
              std::int64_t bucket_bytes) {
@@ -96,28 +71,15 @@ int main(int argc, char** argv) {
     if (argv[i] == std::string_view("--bucket-mb")) bucket_bytes = std::atoll(argv[i + 1]) << 20;
     if (argv[i] == std::string_view("--largest")) largest = std::atoll(argv[i + 1]);
   }
-  std::string directory = std::filesystem::temp_directory_path() / "lrfinder-XXXXXX";
-  if (::mkdtemp(directory.data()) == nullptr) return 1;
   std::puts("parameters  tensors   all-reduce       kept  ratio        new  ratio");
   std::fflush(stdout);
-  for (int rank = 0; rank < processes; ++rank) {
-    if (::fork() != 0) continue;
-    torch::set_num_threads(1);
-    auto options = c10d::ProcessGroupGloo::Options::create();
-    options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1"));
-    const auto store = c10::make_intrusive<c10d::FileStore>(directory + "/store", processes);
-    const auto ranks = lrfinder::distributed(
-        c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, processes, options));
+  const bool done = on_ranks(2, [&](const std::shared_ptr<lrfinder::Ranks>& ranks) {
     measure_health_check(ranks);
     for (std::int64_t parameters = 10'000; parameters <= largest; parameters *= 10) {
       for (const std::int64_t tensors : {16, 256}) {
         measure(*ranks, parameters, tensors, bucket_bytes);
       }
     }
-    std::_Exit(0);
-  }
-  bool failed = false;
-  for (int status = 0; ::wait(&status) > 0;) failed = failed || status != 0;
-  std::filesystem::remove_all(directory);
-  return failed ? 1 : 0;
+  });
+  return done ? 0 : 1;
 }

@@ -444,7 +444,7 @@ TEST_CASE("an exception from user code arrives as thrown, and everything is rest
   CHECK(optimizer.state().empty());
   CHECK(finder.history().size() == 3);
   CHECK(finder.history().stop_reason == StopReason::failed);
-  CHECK_NOTHROW(finder.range_test(batches));
+  CHECK_NOTHROW(finder.range_test(batches, RangeTestOptions().diverge_th(0)));
   CHECK(finder.history().size() == 100);
 }
 
@@ -453,7 +453,8 @@ TEST_CASE("range_test trains inside a NoGradGuard and leaves the grad mode alone
   torch::optim::SGD optimizer(model->parameters(), 1e-3);
   LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
   const torch::NoGradGuard guard;
-  CHECK(finder.range_test(class_batches(3, 5, 4, 3)).size() == 100);
+  const auto options = RangeTestOptions().diverge_th(0);
+  CHECK(finder.range_test(class_batches(3, 5, 4, 3), options).size() == 100);
   CHECK_FALSE(torch::GradMode::is_enabled());
 }
 

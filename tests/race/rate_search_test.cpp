@@ -33,11 +33,15 @@ RateSearchSettings settings() {
 using Loss = std::function<double(double lr, std::int64_t num_iter)>;
 
 Suggestion search(const RateSearchSettings& settings, const Loss& loss) {
-  auto trial = [&](double lr, std::int64_t num_iter) {
-    const double value = loss(lr, num_iter);
-    return Trial{lr, std::isfinite(value) ? num_iter : 1, value, false, {}};
+  auto trials = [&](const std::vector<double>& rates, std::int64_t num_iter) {
+    std::vector<Trial> results;
+    for (const double lr : rates) {
+      const double value = loss(lr, num_iter);
+      results.push_back({lr, std::isfinite(value) ? num_iter : 1, value, false, {}});
+    }
+    return results;
   };
-  return RateSearch(settings, trial)();
+  return RateSearch(settings, trials)();
 }
 
 // A loss that falls with time and is lowest at `best`, on a parabola over log lr.

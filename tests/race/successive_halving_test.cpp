@@ -45,7 +45,12 @@ auto made_up_heat(double best, double edge = infinity) {
 
 template <class Trial>
 RaceResult run(const RaceSettings& settings, Trial trial) {
-  return SuccessiveHalving(settings, trial)();
+  auto trials = [&](const std::vector<double>& rates, std::int64_t num_iter) {
+    std::vector<RaceEntry> results;
+    for (const double lr : rates) results.push_back(trial(lr, num_iter));
+    return results;
+  };
+  return SuccessiveHalving(settings, trials)();
 }
 
 // A plateau at 2.3, a descent at 1e-2, and divergence at 1.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -58,6 +59,10 @@ class AnyBatch {
   virtual std::int64_t samples() const = 0;
 
   virtual BatchContents contents() const = 0;
+
+  /// A number that the bits of its tensors give: equal batches have equal ones. Sparse tensors and
+  /// what cannot be seen do not count.
+  virtual std::size_t hash() const = 0;
 
   /// Copies its tensors, where somebody else may hold them or their memory.
   virtual void detach() = 0;

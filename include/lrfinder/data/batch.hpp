@@ -1,8 +1,11 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
+#include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -180,6 +183,16 @@ T on_device(const T& value, torch::Device device) {
       return leaf;
     }
   });
+}
+
+/// A number that the shape and the bits of a tensor give; 0 for one without memory of its own.
+inline std::size_t hash_of_bits(const torch::Tensor& tensor) {
+  if (!tensor.defined() || tensor.layout() != torch::kStrided) return 0;
+  const torch::Tensor bits = tensor.detach().cpu().contiguous();
+  std::size_t hash = std::hash<std::string_view>{}(
+      {static_cast<const char*>(bits.data_ptr()), static_cast<std::size_t>(bits.nbytes())});
+  for (const std::int64_t size : tensor.sizes()) hash = 31 * hash + static_cast<std::size_t>(size);
+  return hash;
 }
 
 /// The batch as one input and one target: a vector of `Example`s, as an unmapped dataset yields it,

@@ -137,21 +137,24 @@ class TypedBatch final : public AnyBatch {
 
   BatchContents contents() const override {
     BatchContents contents;
-    with_leaves(*batch_, [&](const auto& leaf) {
-      using Leaf = std::decay_t<decltype(leaf)>;
-      if constexpr (std::is_same_v<Leaf, torch::Tensor>) {
-        contents.add(leaf);
-      } else if constexpr (traits::has_tensors_in<Leaf>::value) {
-        for (const torch::Tensor& tensor : tensors_in(leaf)) contents.add(tensor);
-        contents.is_shared = true;
-      } else {
-        contents.is_opaque =
-            contents.is_opaque || !(std::is_arithmetic_v<Leaf> || std::is_enum_v<Leaf> ||
-                                    std::is_same_v<Leaf, std::string>);
-      }
-      return leaf;
-    });
+    visit_leaves([&](const torch::Tensor& tensor) { contents.add(tensor); },
+                 [&](const auto& leaf) {
+                   using Leaf = std::decay_t<decltype(leaf)>;
+                   if constexpr (traits::has_tensors_in<Leaf>::value) {
+                     contents.is_shared = true;
+                   } else if constexpr (!(std::is_arithmetic_v<Leaf> || std::is_enum_v<Leaf> ||
+                                          std::is_same_v<Leaf, std::string>)) {
+                     contents.is_opaque = true;
+                   }
+                 });
     return contents;
+  }
+
+  std::size_t hash() const override {
+    std::size_t all = 0;
+    visit_leaves([&](const torch::Tensor& tensor) { all = 31 * all + hash_of_bits(tensor); },
+                 [](const auto&) {});
+    return all;
   }
 
   void detach() override {
@@ -166,6 +169,23 @@ class TypedBatch final : public AnyBatch {
   }
 
  private:
+  // Calls `tensor` with every tensor that can be seen, and `other` with every leaf that is none.
+  template <class Tensor, class Other>
+  void visit_leaves(const Tensor& tensor, const Other& other) const {
+    with_leaves(*batch_, [&](const auto& leaf) {
+      using Leaf = std::decay_t<decltype(leaf)>;
+      if constexpr (std::is_same_v<Leaf, torch::Tensor>) {
+        tensor(leaf);
+      } else {
+        if constexpr (traits::has_tensors_in<Leaf>::value) {
+          for (const torch::Tensor& inner : tensors_in(leaf)) tensor(inner);
+        }
+        other(leaf);
+      }
+      return leaf;
+    });
+  }
+
   // Whether nobody else holds the tensor or its memory, which LibTorch has allocated.
   static bool is_owned(const torch::Tensor& tensor) {
     return !tensor.defined() || (tensor.use_count() == 1 && tensor.storage().use_count() == 1 &&

@@ -35,8 +35,10 @@ class Fingerprint {
   }
 
   /// Throws InvalidOption for the first value that differs from that of rank 0, whose text() is
-  /// given.
-  void require_same(const std::string& of_rank_0, std::int64_t rank) const {
+  /// given. `demand`: how the message ends.
+  void require_same(
+      const std::string& of_rank_0, std::int64_t rank,
+      const std::string& demand = "all ranks have to run the same test on the same model") const {
     std::istringstream text(of_rank_0);
     for (std::size_t i = 0;; ++i) {
       std::string name, value;
@@ -52,7 +54,7 @@ class Fingerprint {
         message << "there is " << my_name << " on rank " << rank << " and "
                 << (there ? name : "nothing");
       }
-      message << " on rank 0; all ranks have to run the same test on the same model";
+      message << " on rank 0; " << demand;
       throw InvalidOption(message.str());
     }
   }

@@ -20,7 +20,7 @@
 namespace lrfinder::detail {
 
 /// Where in a test the ranks check each other.
-enum class SyncPoint { start, agreed, backward, measured, decision, end };
+enum class SyncPoint { start, agreed, backward, measured, decision, trial, end };
 
 /// Tells the ranks of a test whether all of them are still there and well, so that none waits for
 /// one that is gone.
@@ -35,7 +35,7 @@ enum class SyncPoint { start, agreed, backward, measured, decision, end };
 class HealthCheck {
  public:
   /// Most values that a check can sum.
-  static constexpr std::size_t max_values = 57;
+  static constexpr std::size_t max_values = 56;
 
   /// Null: this process alone.
   explicit HealthCheck(std::shared_ptr<Ranks> ranks) : ranks_(std::move(ranks)) {}
@@ -105,7 +105,7 @@ class HealthCheck {
 
  private:
   static constexpr std::size_t longest_message = 1000;
-  static constexpr std::size_t places = 6;
+  static constexpr std::size_t places = 7;
   static constexpr char failed = '!';  // in front of a message, which may be empty
 
   // Sums as many values as there can be, and behind them the number of ranks that are not well: the
@@ -120,10 +120,13 @@ class HealthCheck {
 
   // For example, an optimizer of a user's own evaluates its closure more often on one rank.
   void require_same_point(const std::vector<double>& sums) {
-    static constexpr const char* words[places] = {
-        "before the test",       "after the comparison of settings",
-        "after a backward pass", "after a validation",
-        "after the callback",    "at the end"};
+    static constexpr const char* words[places] = {"before the test",
+                                                  "after the comparison of settings",
+                                                  "after a backward pass",
+                                                  "after a validation",
+                                                  "after the callback",
+                                                  "in trials of their own",
+                                                  "at the end"};
     std::ostringstream where;
     std::size_t different = 0;
     for (std::size_t place = 0; place < places; ++place) {

@@ -20,6 +20,7 @@
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/iteration.hpp>
 #include <lrfinder/ranks.hpp>
+#include <lrfinder/snapshot/modes.hpp>
 #include <lrfinder/snapshot/saved_optimizer.hpp>
 #include <lrfinder/snapshot/saved_state.hpp>
 #include <lrfinder/torch/compatibility.hpp>
@@ -46,8 +47,12 @@ class Session {
   /// True for one process without ranks.
   bool alone() const noexcept { return health_check_.alone(); }
 
+  /// Which rank this one is, and how many there are; 0 and 1 for one process.
+  std::int64_t rank() const { return health_check_.rank(); }
+  std::int64_t size() const { return health_check_.size(); }
+
   /// True on the rank that reports progress and runs the callback.
-  bool leads() const { return health_check_.rank() == 0; }
+  bool leads() const { return rank() == 0; }
 
   /// Runs a whole test, and returns what it returns. When it throws, the other ranks are told and
   /// end as well.
@@ -66,10 +71,17 @@ class Session {
   /// they have on rank 0, as DistributedDataParallel does. Each rank restores its own values in the
   /// end.
   ///
+  /// `random`: null where each rank draws random numbers of its own; else it gets the values that
+  /// it has on rank 0.
+  ///
   /// Throws InvalidOption on a rank that differs from rank 0.
-  void start(Fingerprint fingerprint, const TrainingState& state) {
+  void start(Fingerprint fingerprint, const TrainingState& state,
+             const RandomState* random = nullptr) {
     if (alone()) return;
-    const TensorBroadcast trained = collect(state);
+    TensorBroadcast trained = collect(state);
+    if (random) {
+      for (const torch::Tensor& tensor : random->tensors()) trained.add(tensor);
+    }
     for (std::size_t i = 0; i < trained.tensors().size(); ++i) {
       const torch::Tensor& tensor = trained.tensors()[i];
       std::ostringstream shape;
@@ -80,12 +92,38 @@ class Session {
     gradients_.emplace(*state.optimizers.front());
     const double asks = leads() && has_callback_ ? 1 : 0;
     rank_0_decides_ = health_check_(SyncPoint::start, {asks}).front() > 0;
-    std::string of_rank_0;
-    health_check_.all("comparing the settings",
-                      [&](Ranks& ranks) { of_rank_0 = text_of_rank_0(fingerprint.text(), ranks); });
-    fingerprint.require_same(of_rank_0, health_check_.rank());
+    fingerprint.require_same(broadcast_text(fingerprint.text()), rank());
     health_check_(SyncPoint::agreed);
     health_check_.all("giving all ranks the model of rank 0", trained);
+  }
+
+  /// Waits for all ranks, and checks that they agree on a fingerprint. `demand`: how the message
+  /// ends. Throws InvalidOption on a rank that differs from rank 0.
+  void agree(const Fingerprint& fingerprint, const std::string& demand) {
+    if (alone()) return;
+    health_check_(SyncPoint::start);
+    fingerprint.require_same(broadcast_text(fingerprint.text()), rank(), demand);
+    health_check_(SyncPoint::agreed);
+  }
+
+  /// Waits for all ranks, and returns the text of rank 0.
+  std::string text_of_rank_0(const std::string& mine) {
+    if (alone()) return mine;
+    health_check_(SyncPoint::start);
+    return broadcast_text(mine);
+  }
+
+  /// While each rank trains alone: waits for all ranks, and returns the sum of their values and, by
+  /// rank, their texts; no texts where all are empty.
+  std::pair<double, std::vector<std::string>> exchange(double value, const std::string& text) {
+    const auto sums = health_check_(SyncPoint::trial, {value, static_cast<double>(text.size())});
+    std::vector<std::string> texts;
+    // At least as long as the longest.
+    if (const auto length = static_cast<std::size_t>(sums[1])) {
+      health_check_.all("exchanging the results of trials",
+                        [&](Ranks& ranks) { texts = ranks.gather(text, length); });
+    }
+    return {sums[0], texts};
   }
 
   /// After the backward passes of an update, or of one of LBFGS's evaluations: averages gradients
@@ -166,13 +204,17 @@ class Session {
     return trained;
   }
 
-  static std::string text_of_rank_0(const std::string& mine, Ranks& ranks) {
-    const torch::Tensor size =
-        torch::tensor({static_cast<std::int64_t>(mine.size())}, torch::kLong);
-    ranks.broadcast(size.view(torch::kByte));
-    torch::Tensor text = torch::empty(size.item<std::int64_t>(), torch::kByte);
-    if (ranks.rank() == 0) std::memcpy(text.data_ptr(), mine.data(), mine.size());
-    ranks.broadcast(text);
+  // Follows a check.
+  std::string broadcast_text(const std::string& mine) {
+    torch::Tensor text;
+    health_check_.all("sending a text of rank 0", [&](Ranks& ranks) {
+      const torch::Tensor size =
+          torch::tensor({static_cast<std::int64_t>(mine.size())}, torch::kLong);
+      ranks.broadcast(size.view(torch::kByte));
+      text = torch::empty(size.item<std::int64_t>(), torch::kByte);
+      if (ranks.rank() == 0) std::memcpy(text.data_ptr(), mine.data(), mine.size());
+      ranks.broadcast(text);
+    });
     const auto* begin = text.data_ptr<std::uint8_t>();
     return {begin, begin + text.numel()};
   }

@@ -1,45 +1,39 @@
 #pragma once
 
 #include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <ostream>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include <torch/torch.h>
 
 #include <lrfinder/data/any_loader.hpp>
+#include <lrfinder/distributed/fingerprint.hpp>
 #include <lrfinder/distributed/session.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/finder/finder.hpp>
+#include <lrfinder/finder/state.hpp>
 #include <lrfinder/history/history.hpp>
-#include <lrfinder/history/recorder.hpp>
-#include <lrfinder/history/trial.hpp>
 #include <lrfinder/options.hpp>
 #include <lrfinder/plan/suggestion.hpp>
 #include <lrfinder/plan/training_plan.hpp>
 #include <lrfinder/plot/options.hpp>
 #include <lrfinder/plot/plot.hpp>
 #include <lrfinder/race/options.hpp>
-#include <lrfinder/race/rate_search.hpp>
 #include <lrfinder/race/resolve.hpp>
 #include <lrfinder/race/resolve_search.hpp>
-#include <lrfinder/race/successive_halving.hpp>
 #include <lrfinder/race/trial.hpp>
 #include <lrfinder/race/trials.hpp>
-#include <lrfinder/snapshot/saved_state.hpp>
-#include <lrfinder/suggest/numeric.hpp>
+#include <lrfinder/race/trials_on_ranks.hpp>
 #include <lrfinder/suggest/race_result.hpp>
 #include <lrfinder/suggest/steepest.hpp>
 #include <lrfinder/suggest/suggestion.hpp>
 #include <lrfinder/torch/module.hpp>
 #include <lrfinder/torch/optimizer.hpp>
-#include <lrfinder/training/progress_reporter.hpp>
-#include <lrfinder/training/range_test.hpp>
+#include <lrfinder/training/from_rank_0.hpp>
 #include <lrfinder/training/resolve.hpp>
 #include <lrfinder/training/run.hpp>
 #include <lrfinder/training/settings.hpp>
@@ -52,110 +46,6 @@
 #endif
 
 namespace lrfinder::detail {
-
-/// What a finder trains, and what it remembers from one call to the next.
-struct Finder::State {
-  torch::optim::Optimizer& optimizer() const { return *training_state.optimizers.front(); }
-
-  const ModuleHandle& model() const { return training_state.modules.front(); }
-
-  /// Saves everything, runs a range test, and restores everything, unless the options say
-  /// otherwise. `is_all`: whether nothing follows it in the session.
-  void range_test(const ResolvedRangeTest& test, const RangeTestOptions& options,
-                  Training& training, Session& session, bool is_all = true) {
-    std::unique_ptr<SavedState> before;
-    try {
-      before = training.run(fingerprint_of(test, optimizer()), [&](TrainingRun& run) {
-        last_options = options;
-        Recorder recorder(test.range);
-        const ProgressReporter report(test.progress, is_all ? "" : "range test", test.on_iteration,
-                                      session);
-        try {
-          const StopReason reason = RangeTest(test, recorder, report)(run);
-          if (is_all) session.end();
-          history = recorder.finish(reason);
-        } catch (...) {
-          history = recorder.finish(StopReason::failed);
-          throw;
-        }
-      });
-    } catch (...) {
-      if (const auto first = std::exchange(unrestored, nullptr)) restore_after_exception(*first);
-      throw;
-    }
-    if (test.restore) {
-      before->restore();
-    } else if (!unrestored) {
-      unrestored = std::move(before);
-    }
-  }
-
-  /// Races without a plan, on top of the last range test.
-  RaceResult race(RaceSettings race, const TrainingSettings& settings, Training& training,
-                  RaceProgress& report) const {
-    Trials trial = trials(settings, training, nullptr, report);
-    if (settings.validates) race.untrained_loss = trial(race.candidates.front(), 0).loss;
-    RaceResult result = SuccessiveHalving(race, trial)();
-    result.index = nearest_index(history.lr, result.lr);
-    return result;
-  }
-
-  /// Searches the best rate for a plan, on top of the last range test.
-  Suggestion search(RateSearchSettings search, const TrainingPlan& plan,
-                    const TrainingSettings& settings, Training& training, RaceProgress& report) {
-    Trials trial = trials(settings, training, &plan, report);
-    if (settings.validates) {
-      search.untrained_loss = trial(search.around, 0).loss;
-      search.untrained_is_paired = true;
-    }
-    Suggestion result = RateSearch(search, trial)();
-    result.index = nearest_index(history.lr, result.lr);
-    history.found = FoundRate{result.lr, result.low, result.high, result.trials};
-    return result;
-  }
-
-  /// Trials on top of the last range test. `plan`: null for constant rates.
-  Trials trials(const TrainingSettings& settings, Training& training, const TrainingPlan* plan,
-                RaceProgress& report) const {
-    const auto rates = [this](double lr) { return group_rates(lr, nearest_index(history.lr, lr)); };
-    return {training, fingerprint_of(settings, optimizer()), rates, plan, report};
-  }
-
-  /// The rates of all groups, with the ratio that they had at an iteration of the history.
-  std::vector<double> group_rates(double lr, std::size_t index) const {
-    std::vector<double> rates{lr};
-    for (std::size_t group = 1; group < history.group_lr.size(); ++group) {
-      rates.push_back(lr * history.group_lr[group].at(index) / history.lr.at(index));
-    }
-    return rates;
-  }
-
-  /// Throws InvalidOption while another test of this finder runs, which a callback can bring about.
-  class Running {
-   public:
-    explicit Running(bool& running) : running_(running) {
-      if (running_) {
-        throw InvalidOption(
-            "LRFinder: a range test or a race of this finder is running; call it again after it");
-      }
-      running_ = true;
-    }
-    Running(const Running&) = delete;
-    Running& operator=(const Running&) = delete;
-    ~Running() { running_ = false; }
-
-   private:
-    bool& running_;
-  };
-
-  TrainingState training_state;
-  std::optional<torch::Device> device;
-  History history = {};
-  RangeTestOptions last_options = {};
-  // From before the first of the tests that were not restored.
-  std::unique_ptr<SavedState> unrestored = nullptr;
-  bool running = false;
-};
 
 LRFINDER_INLINE Finder::Finder(torch::optim::Optimizer& optimizer,
                                std::optional<torch::Device> device)
@@ -190,26 +80,40 @@ LRFINDER_INLINE const History& Finder::range_test(AnyLoader& train_loader, AnyLo
 LRFINDER_INLINE RaceResult Finder::race(AnyLoader& train_loader, AnyLoader* val_loader,
                                         const RaceOptions& options) {
   const State::Running running(state_->running);
-  Session session(state_->last_options.ranks());
-  return session.run([&] {
-    const History& curve = recorded_history();
+  SearchSessions sessions{Session(state_->last_options.ranks()), Session(options.ranks())};
+  return sessions.run([&] {
+    if (sessions.apart.leads()) recorded_history();  // throws where there is none
+    state_->take_history_of_rank_0(sessions.apart);
+    const History& curve = state_->history;
     const RaceSettings race = resolve_race(options, curve);
-    if (options.plan()) check_plan(*options.plan(), state_->optimizer(), "RaceOptions");
-    const TrainingSettings settings =
-        resolve_training(state_->last_options, state_->model(), state_->optimizer(), state_->device,
-                         train_loader, val_loader, Trainings::several);
+    const TrainingPlan* const plan = options.plan() ? &*options.plan() : nullptr;
+    if (plan) check_plan(*plan, state_->optimizer(), "RaceOptions");
+    const TrainingSettings settings = resolve_training(
+        state_->last_options, state_->model(), state_->optimizer(), state_->device, train_loader,
+        val_loader, Trainings{/*repeat=*/true, sessions.apart.size()});
     if (const auto before = std::exchange(state_->unrestored, nullptr)) before->restore();
-    Training training(state_->training_state, train_loader, val_loader, settings, session);
-    RaceProgress report(options.progress(), race.num_iter, session);
-    RaceResult result;
-    if (options.plan()) {
-      const auto search = resolve_search(*options.plan(), curve, options.around(), race.num_iter);
-      result = RaceResult(state_->search(search, *options.plan(), settings, training, report));
-      result.recipe = "race";
-    } else {
-      result = state_->race(race, settings, training, report);
-    }
-    session.end();
+
+    Training training(state_->training_state, train_loader, val_loader, settings,
+                      sessions.together);
+    RaceProgress report(options.progress() && sessions.apart.leads(), race.num_iter,
+                        sessions.together);
+    const RunTrials trials = state_->trials(settings, training, plan, report, sessions.apart);
+    Fingerprint fingerprint = fingerprint_of(settings, state_->optimizer());
+    fingerprint.add("the first candidates", race.candidates)
+        .add("the updates of the race", race.num_iter)
+        .add("rungs", race.rungs)
+        .add("tolerance", race.tolerance)
+        .add("the plan", plan ? to_string(*plan) : "none");
+    RaceResult result = from_state_of_rank_0(
+        sessions.apart, fingerprint, state_->training_state, settings, train_loader, val_loader,
+        [&] {
+          if (!plan) return state_->race(race, trials, settings.validates);
+          const auto search = resolve_search(*plan, curve, options.around(), race.num_iter);
+          RaceResult found(state_->search(search, trials, settings.validates));
+          found.recipe = "race";
+          return found;
+        });
+    sessions.end();
     return result;
   });
 }
@@ -217,38 +121,41 @@ LRFINDER_INLINE RaceResult Finder::race(AnyLoader& train_loader, AnyLoader* val_
 LRFINDER_INLINE Suggestion Finder::find(AnyLoader& train_loader, AnyLoader* val_loader,
                                         const FindOptions& options) {
   const State::Running running(state_->running);
-  Session session(options.range_test().ranks(), options.range_test().on_iteration().is_set());
-  return session.run([&] {
+  SearchSessions sessions{
+      Session(options.range_test().ranks(), options.range_test().on_iteration().is_set()),
+      Session(options.ranks())};
+  return sessions.run([&] {
     const TrainingPlan plan = resolve_find(options, state_->optimizer());
-    ResolvedRangeTest test = resolve(options.range_test(), state_->model(), state_->optimizer(),
-                                     state_->device, train_loader, val_loader, Trainings::several);
-    test.progress = test.progress || options.progress();
+    ResolvedRangeTest test =
+        resolve(options.range_test(), state_->model(), state_->optimizer(), state_->device,
+                train_loader, val_loader, Trainings{/*repeat=*/true, sessions.apart.size()});
+    test.progress = (test.progress || options.progress()) && sessions.apart.leads();
+    if (!sessions.apart.leads()) test.on_iteration = {};
     if (const auto before = std::exchange(state_->unrestored, nullptr)) before->restore();
-    Training training(state_->training_state, train_loader, val_loader, test.training, session);
 
-    const auto budget = static_cast<std::int64_t>(
-        std::min(options.budget() * static_cast<double>(test.range.num_iter), 1e15));
-    std::int64_t updates = 0;
-    constexpr int max_range_tests = 3;
-    for (int i = 0; i < max_range_tests; ++i) {
-      state_->range_test(test, options.range_test(), training, session, /*is_all=*/false);
-      updates += static_cast<std::int64_t>(recorded_history().size());
-      if (state_->history.stop_reason == StopReason::stopped_by_caller) {
-        throw NoSuggestion("LRFinder: find was stopped by on_iteration");
-      }
-      const RangeChange change = change_of_range(state_->history);
-      if (!change.any() || budget - updates < 2 * test.range.num_iter) break;
-      for (double& rate : test.range.start_lr) rate *= change.start;
-      for (double& rate : test.range.end_lr) rate *= change.end;
-    }
-
-    const auto search = resolve_search(plan, state_->history, std::nullopt,
-                                       std::max<std::int64_t>(budget - updates, 1));
-    RaceProgress report(options.progress(), search.num_iter, session);
-    Suggestion found = state_->search(search, plan, test.training, training, report);
-    session.end();
-    found.recipe = "find";
-    found.updates += updates;
+    Fingerprint fingerprint = fingerprint_of(test, state_->optimizer());
+    fingerprint.add("the plan", to_string(plan)).add("budget", options.budget());
+    Suggestion found = from_state_of_rank_0(
+        sessions.apart, fingerprint, state_->training_state, test.training, train_loader,
+        val_loader, [&] {
+          Training training(state_->training_state, train_loader, val_loader, test.training,
+                            sessions.together);
+          const auto budget = static_cast<std::int64_t>(
+              std::min(options.budget() * static_cast<double>(test.range.num_iter), 1e15));
+          const std::int64_t updates =
+              state_->range_tests(test, options.range_test(), budget, training, sessions);
+          const auto search = resolve_search(plan, recorded_history(), std::nullopt,
+                                             std::max<std::int64_t>(budget - updates, 1));
+          RaceProgress report(options.progress() && sessions.apart.leads(), search.num_iter,
+                              sessions.together);
+          Suggestion result = state_->search(
+              search, state_->trials(test.training, training, &plan, report, sessions.apart),
+              test.training.validates);
+          result.recipe = "find";
+          result.updates += updates;
+          return result;
+        });
+    sessions.end();
     return found;
   });
 }

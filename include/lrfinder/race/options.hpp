@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include <torch/torch.h>
 
 #include <lrfinder/options.hpp>
 #include <lrfinder/plan/training_plan.hpp>
+#include <lrfinder/ranks.hpp>
 
 namespace lrfinder {
 
@@ -45,6 +47,13 @@ struct RaceOptions {
   /// longer than the race wants lower rates: a little too low costs little there, a little too high
   /// may cost all. With 0 the best rate tried wins. Default: 0.01 (0.01 to 0.02 do).
   TORCH_ARG(double, tolerance) = 0.01;
+  /// Processes that each train trials of their own, alone, on their own copy of the model and their
+  /// own device, for a model that will be trained by one process. Every rank calls race() alike,
+  /// with the same data; all get the same result, that of one process. The race stands on the
+  /// history of rank 0 and starts from its model. For a model that all ranks train together, leave
+  /// this out: then they run each trial together, where the range test had RangeTestOptions::ranks.
+  /// Default: none.
+  TORCH_ARG(std::shared_ptr<Ranks>, ranks) = nullptr;
   /// Whether a line on stderr shows how far the race is. Default: false.
   TORCH_ARG(bool, progress) = false;
 };
@@ -65,6 +74,10 @@ struct FindOptions {
   /// precision, metrics, ranks and so on). `restore` has to be true. Default: 100 iterations from
   /// 1e-7 to 10.
   TORCH_ARG(RangeTestOptions, range_test) = RangeTestOptions().start_lr(1e-7).end_lr(10);
+  /// Processes that each train trials of their own, alone: see RaceOptions::ranks. The range test
+  /// runs on all of them alike; at most three trials run at a time. For ranks that train the model
+  /// together, leave this out and give `range_test` its `ranks`. Default: none.
+  TORCH_ARG(std::shared_ptr<Ranks>, ranks) = nullptr;
   /// Whether a line on stderr shows the stage of the search, and how far it is. Default: false.
   TORCH_ARG(bool, progress) = false;
 };

@@ -70,18 +70,19 @@ struct RateSearchConstants {
 /// highest tried. A parabola through the best of the long trials and its neighbours gives the rate
 /// between them; it is carried to the length of the training.
 ///
-/// `run_trial(lr, num_iter)` trains from the start, with the plan compressed to `num_iter` updates,
-/// up to its end or the first loss that is not finite, and returns a Trial.
-template <class RunTrial>
+/// `run_trials(rates, num_iter)` trains from the start at each of these rates, with the plan
+/// compressed to `num_iter` updates, up to its end or the first loss that is not finite, and
+/// returns a Trial for each.
+template <class RunTrials>
 class RateSearch {
   using Constants = RateSearchConstants;
   using Updates = std::int64_t;
 
  public:
   /// Both live as long as this.
-  RateSearch(const RateSearchSettings& settings, RunTrial& run_trial)
+  RateSearch(const RateSearchSettings& settings, RunTrials& run_trials)
       : settings_(settings),
-        run_trial_(run_trial),
+        run_trials_(run_trials),
         left_(settings.num_iter),
         untrained_loss_(settings.untrained_loss) {}
 
@@ -132,9 +133,11 @@ class RateSearch {
 
   void run_around(TrialLevel& level, double log_lr) {
     log_lr = std::min(log_lr, std::log10(settings_.highest_lr));
+    std::vector<double> around;
     for (const double step : {0.0, level.spacing, -level.spacing}) {
-      if (is_allowed(log_lr + step)) run_trial(level, log_lr + step);
+      if (is_allowed(log_lr + step)) around.push_back(log_lr + step);
     }
+    run_trials(level, around);
   }
 
   // Goes further out while the best is the lowest or highest tried.
@@ -152,14 +155,22 @@ class RateSearch {
     }
   }
 
-  void run_trial(TrialLevel& level, double log_lr) {
-    Trial trial = run_trial_(std::pow(10, log_lr), level.num_iter);
-    Divergence diverged(settings_.diverge_th);
-    diverged(settings_.untrained_loss);
-    trial.diverged = !std::isfinite(trial.loss) || diverged(trial.loss);
-    left_ -= trial.num_iter;
-    level.losses[log_lr] = trial.diverged ? std::numeric_limits<double>::infinity() : trial.loss;
-    trials_.push_back(std::move(trial));
+  void run_trial(TrialLevel& level, double log_lr) { run_trials(level, {log_lr}); }
+
+  void run_trials(TrialLevel& level, const std::vector<double>& log_rates) {
+    std::vector<double> rates;
+    for (const double log_lr : log_rates) rates.push_back(std::pow(10, log_lr));
+    std::vector<Trial> trials = run_trials_(rates, level.num_iter);
+    for (std::size_t i = 0; i < trials.size(); ++i) {
+      Trial& trial = trials[i];
+      Divergence diverged(settings_.diverge_th);
+      diverged(settings_.untrained_loss);
+      trial.diverged = !std::isfinite(trial.loss) || diverged(trial.loss);
+      left_ -= trial.num_iter;
+      level.losses[log_rates[i]] =
+          trial.diverged ? std::numeric_limits<double>::infinity() : trial.loss;
+      trials_.push_back(std::move(trial));
+    }
   }
 
   // How far the best trial lowers the loss, as a share of that before training.
@@ -256,7 +267,7 @@ class RateSearch {
   }
 
   const RateSearchSettings& settings_;
-  RunTrial& run_trial_;
+  RunTrials& run_trials_;
   Updates left_;
   double untrained_loss_;
   std::vector<Trial> trials_;

@@ -28,30 +28,29 @@ namespace lrfinder::detail {
 /// in the rung before, and as many go on as half of those that it began with: the best, which may
 /// be found further out.
 ///
-/// `run_trial(lr, num_iter)` trains from the start at a constant rate, for `num_iter` updates or up
-/// to the first loss that is not finite, and returns a RaceEntry.
+/// `run_trials(rates, num_iter)` trains from the start at each of these constant rates, for
+/// `num_iter` updates or up to the first loss that is not finite, and returns a RaceEntry for each.
 ///
 /// A survivor starts again from the beginning, which costs the updates of the short rungs. But it
 /// needs no copy of the model for each rate, it needs no loader that can go on in the middle of an
 /// epoch, and each trial restores everything.
-template <class RunTrial>
+template <class RunTrials>
 class SuccessiveHalving {
  public:
   /// Both live as long as this.
-  SuccessiveHalving(const RaceSettings& settings, RunTrial& run_trial)
-      : settings_(settings), run_trial_(run_trial), left_(settings.num_iter) {}
+  SuccessiveHalving(const RaceSettings& settings, RunTrials& run_trials)
+      : settings_(settings), run_trials_(run_trials), left_(settings.num_iter) {}
 
   /// Runs all rungs. Throws NoSuggestion when no rate that was tried lowers the loss.
   RaceResult operator()() {
     std::vector<double> running = settings_.candidates;
     for (rungs_left_ = settings_.rungs; rungs_left_ > 0 && !running.empty(); --rungs_left_) {
       const Rung rung = next_rung(running.size());
-      std::vector<RaceEntry> reached;
-      for (double lr : running) reached.push_back(trial(lr, rung.num_iter));
+      std::vector<RaceEntry> reached = trials(running, rung.num_iter);
       while (reached.size() < rung.max_trials) {
         const auto lr = beyond_edge(reached);
         if (!lr) break;
-        reached.push_back(trial(*lr, rung.num_iter));
+        reached.push_back(trials({*lr}, rung.num_iter).front());
       }
       running = best_of(std::move(reached), (running.size() + 1) / 2);
       if (running.size() == 1) break;
@@ -78,14 +77,16 @@ class SuccessiveHalving {
     return {static_cast<Updates>(num_iter), static_cast<std::size_t>(max_trials)};
   }
 
-  RaceEntry trial(double lr, Updates num_iter) {
-    RaceEntry entry = run_trial_(lr, num_iter);
-    Divergence diverged(settings_.diverge_th);
-    diverged(settings_.untrained_loss);
-    entry.diverged = !std::isfinite(entry.loss) || diverged(entry.loss);
-    left_ -= entry.num_iter;
-    tried_[lr] = entry;
-    return entry;
+  std::vector<RaceEntry> trials(const std::vector<double>& rates, Updates num_iter) {
+    std::vector<RaceEntry> entries = run_trials_(rates, num_iter);
+    for (RaceEntry& entry : entries) {
+      Divergence diverged(settings_.diverge_th);
+      diverged(settings_.untrained_loss);
+      entry.diverged = !std::isfinite(entry.loss) || diverged(entry.loss);
+      left_ -= entry.num_iter;
+      tried_[entry.lr] = entry;
+    }
+    return entries;
   }
 
   // The next rate outwards, where the best of a rung is the highest or lowest of all tried.
@@ -163,7 +164,7 @@ class SuccessiveHalving {
   }
 
   const RaceSettings& settings_;
-  RunTrial& run_trial_;
+  RunTrials& run_trials_;
   Updates left_;
   Updates rungs_left_ = 0;
   std::map<double, RaceEntry> tried_;  // by rate, each with its longest trial

@@ -28,6 +28,9 @@ class RaceProgress {
     current_.best_loss = std::numeric_limits<double>::infinity();
   }
 
+  /// Counts updates that are not reported, because another rank took them.
+  void skip(std::int64_t updates) { current_.index += updates; }
+
   void operator()(double lr, double loss) {
     ++current_.index;
     current_.lr = lr;
@@ -51,11 +54,12 @@ inline std::int64_t step_of_plan(const TrainingPlan& plan, std::int64_t update,
 /// Trains for `num_iter` updates or up to the first loss that is not finite: at constant rates, one
 /// for each parameter group, or by a plan with these peaks. `plan`: null for constant rates.
 ///
-/// The loss of the entry is that on the validation loader at the end or, without one, the mean over
-/// the last quarter of the updates; infinite where one was not finite. `Run` is TrainingRun.
-template <class Run>
+/// `on_update(lr, loss)`: called after each. The loss of the entry is that on the validation loader
+/// at the end or, without one, the mean over the last quarter of the updates; infinite where one
+/// was not finite. `Run` is TrainingRun.
+template <class Run, class OnUpdate>
 Trial run_trial(Run& run, const std::vector<double>& rates, std::int64_t num_iter,
-                const TrainingPlan* plan, RaceProgress& report) {
+                const TrainingPlan* plan, OnUpdate&& on_update) {
   const std::int64_t averaged = std::max<std::int64_t>(1, num_iter / 4);
   Trial entry;
   entry.lr = rates.front();
@@ -65,7 +69,7 @@ Trial run_trial(Run& run, const std::vector<double>& rates, std::int64_t num_ite
     run.step();
     const Measurement measured = read(run.training_loss());
     ++entry.num_iter;
-    report(entry.lr, measured.loss);
+    on_update(entry.lr, measured.loss);
     if (!std::isfinite(measured.loss)) {
       entry.loss = std::numeric_limits<double>::infinity();
       entry.metrics.clear();

@@ -80,6 +80,13 @@ class RandomState {
     return false;
   }
 
+  /// The tensors that hold it, for those who read them or give them other values.
+  std::vector<torch::Tensor> tensors() const {
+    std::vector<torch::Tensor> all;
+    for (const auto& [generator, state] : states_) all.push_back(state);
+    return all;
+  }
+
   void restore() const {
     for (auto [generator, state] : states_) {
       const std::lock_guard<std::mutex> lock(generator.mutex());

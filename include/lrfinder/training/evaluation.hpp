@@ -70,6 +70,9 @@ inline torch::Tensor evaluate(AnyBatch& batch, const TrainingSettings& settings,
 /// were seen, so that a smaller last batch or a dropped one does no harm. With several ranks these
 /// are the samples of all. The criterion has to average over the samples of its batch, as
 /// LibTorch's do by default.
+///
+/// The random state stays as it was, so that training goes on alike whether the loader, which may
+/// shuffle, is read or its batches were kept.
 class Validation {
  public:
   /// Goes to the first batch, unless the cache has them all. All arguments live as long as this.
@@ -82,12 +85,16 @@ class Validation {
         mode_(mode),
         settings_(settings),
         session_(session) {
-    if (!cache.is_complete()) batches_->start();
+    if (cache.is_complete()) return;
+    const RandomState random(settings.placement.device);
+    batches_->start();
+    random.restore();
   }
 
   /// Evaluates one pass over the loader.
   DeviceMeasurement operator()() {
     const torch::NoGradGuard without_gradients;
+    const RandomState random(settings_.placement.device);
     DeviceMeasurement measured;
     mode_.evaluate();
     if (cache_.is_complete()) {
@@ -96,6 +103,7 @@ class Validation {
       read_loader(measured);
     }
     mode_.train();
+    random.restore();
     const double samples = measured.loss.weight();
     return session_.mean(std::move(measured), samples);
   }

@@ -176,8 +176,13 @@ inline void check_loaders(const AnyLoader& train_loader, const AnyLoader* val_lo
   }
 }
 
-/// Whether a training is followed by others from the same state.
-enum class Trainings { one, several };
+/// The trainings that start from one state.
+struct Trainings {
+  /// Whether there are several.
+  bool repeat = false;
+  /// How many processes run theirs side by side.
+  std::int64_t processes = 1;
+};
 
 /// Resolves how updates are made and measured. `device`: where the user asked for the training;
 /// none for where the model is.
@@ -224,15 +229,14 @@ inline TrainingSettings resolve_training(const RangeTestOptions& options, const 
   settings.validates = val_loader != nullptr;
   settings.max_val_batches =
       options.val_batches().value_or(std::numeric_limits<std::int64_t>::max());
-  settings.ranks = options.ranks();
-  // A quarter of what is free; ranks may share one device's memory.
-  const std::int64_t share = 4 * (options.ranks() ? options.ranks()->size() : 1);
+  // A quarter of what is free; processes may share one device's memory.
+  const std::int64_t share = 4 * (options.ranks() ? options.ranks()->size() : trainings.processes);
   const auto quarter = [&] { return free_memory(settings.placement.device) / share; };
   if (val_loader) {
     settings.max_cached_bytes =
         options.cache_validation() ? *options.cache_validation() : quarter();
   }
-  if (trainings == Trainings::several) {
+  if (trainings.repeat) {
     settings.max_kept_bytes = options.cache_training() ? *options.cache_training() : quarter();
   }
   settings.snapshot = {options.snapshot(), options.snapshot_dir()};
@@ -257,8 +261,7 @@ inline std::int64_t max_pending(const RangeTestOptions& options, torch::Device d
 inline ResolvedRangeTest resolve(const RangeTestOptions& options, const ModuleHandle& model,
                                  const torch::optim::Optimizer& optimizer,
                                  std::optional<torch::Device> device, const AnyLoader& train_loader,
-                                 const AnyLoader* val_loader,
-                                 Trainings trainings = Trainings::one) {
+                                 const AnyLoader* val_loader, Trainings trainings = {}) {
   const RangeTestSettings range = resolve_range(options, optimizer);
   ResolvedRangeTest test{
       resolve_training(options, model, optimizer, device, train_loader, val_loader, trainings),

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <typeinfo>
@@ -14,7 +13,6 @@
 #include <lrfinder/history/history.hpp>
 #include <lrfinder/history/iteration.hpp>
 #include <lrfinder/options.hpp>
-#include <lrfinder/ranks.hpp>
 #include <lrfinder/snapshot/saved_state.hpp>
 #include <lrfinder/torch/device.hpp>
 #include <lrfinder/torch/gradients.hpp>
@@ -47,8 +45,6 @@ struct TrainingSettings {
   /// Bytes of validation batches that are kept on the device, at most.
   std::int64_t max_cached_bytes = 0;
   SnapshotOptions snapshot = {};
-  /// Null for one process.
-  std::shared_ptr<Ranks> ranks = {};
 };
 
 /// A range test, resolved.
