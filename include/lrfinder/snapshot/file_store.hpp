@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <functional>
 #include <string>
 #include <system_error>
@@ -57,20 +58,19 @@ class Checksum {
   std::size_t filled_ = 0;  // bytes of the word that have come
 };
 
-/// Copies in a private temporary file, one after the other, each with a checksum. The file is
-/// removed with the store. Holds at most 16 MB in memory, whatever the size of the copies.
+/// Copies in a private temporary file, one after the other, each with a checksum. The file has no
+/// name, or is removed by the system with the process, so that none is left behind however a
+/// program ends. Holds at most 16 MB in memory, whatever the size of the copies.
 class FileStore : public SnapshotStore {
  public:
   /// Throws SnapshotError when no file can be made in `folder`; empty: the system's for such files.
-  explicit FileStore(const std::string& folder) try : made_(create_unique_file(folder)) {
+  explicit FileStore(const std::string& folder) try
+      : folder_(temporary_folder(folder)), file_(open_temporary_file(folder)) {
   } catch (const std::system_error& fault) {
     throw failure("cannot make a snapshot file in " + temporary_folder(folder), fault);
   }
 
-  ~FileStore() override {
-    close_file(made_.file);
-    if (!kept_) remove_file(made_.path);
-  }
+  ~FileStore() override { close_file(file_); }
 
   /// Throws SnapshotError when the file cannot be written, for example on a full disk.
   std::size_t save(const torch::Tensor& bytes) override {
@@ -117,7 +117,7 @@ class FileStore : public SnapshotStore {
       position += got;
     }
     if (checksum.value() != copy.checksum) {
-      throw SnapshotError("the snapshot file " + made_.path + " was changed");
+      throw SnapshotError("the snapshot file in " + folder_ + " was changed");
     }
   }
 
@@ -128,15 +128,22 @@ class FileStore : public SnapshotStore {
     for (std::size_t done = 0; done < size;) {
       const std::size_t got =
           read_at(copy.begin + position + done, static_cast<char*>(data) + done, size - done);
-      if (got == 0) throw SnapshotError("the snapshot file " + made_.path + " was cut short");
+      if (got == 0) throw SnapshotError("the snapshot file in " + folder_ + " was cut short");
       done += got;
     }
     return size;
   }
 
   std::string keep() override {
-    kept_ = true;
-    return made_.path;
+    try {
+      const UniqueFile copy = create_unique_file(folder_);
+      const bool whole = copies_all_to(copy.file);
+      close_file(copy.file);
+      if (whole) return copy.path;
+      remove_file(copy.path);
+    } catch (const std::exception&) {  // there is no place for it
+    }
+    return {};
   }
 
  private:
@@ -158,20 +165,36 @@ class FileStore : public SnapshotStore {
     }
   }
 
+  bool copies_all_to(FileHandle target) const noexcept {
+    try {
+      std::vector<char> piece(std::min(end_, piece_size));
+      std::size_t position = 0;
+      while (const std::size_t got = read_some(file_, position, piece.data(), piece.size())) {
+        for (std::size_t done = 0; done < got;) {
+          done += write_some(target, position + done, piece.data() + done, got - done);
+        }
+        position += got;
+      }
+      return true;
+    } catch (const std::exception&) {
+      return false;
+    }
+  }
+
   std::size_t read_at(std::size_t position, char* data, std::size_t size) const {
     try {
-      return read_some(made_.file, position, data, size);
+      return read_some(file_, position, data, size);
     } catch (const std::system_error& fault) {
-      throw failure("cannot read the snapshot file " + made_.path, fault);
+      throw failure("cannot read the snapshot file in " + folder_, fault);
     }
   }
 
   void write_at(std::size_t position, const char* data, std::size_t size) {
     std::size_t done = 0;
     try {
-      while (done < size) done += write_some(made_.file, position + done, data + done, size - done);
+      while (done < size) done += write_some(file_, position + done, data + done, size - done);
     } catch (const std::system_error& fault) {
-      throw failure("cannot write the snapshot file " + made_.path + " beyond " +
+      throw failure("cannot write the snapshot file in " + folder_ + " beyond " +
                         std::to_string(position + done) + " bytes",
                     fault);
     }
@@ -182,10 +205,10 @@ class FileStore : public SnapshotStore {
                          "; choose another folder with snapshot_dir(), or Snapshot::host");
   }
 
-  UniqueFile made_;
+  std::string folder_;
+  FileHandle file_;
   std::size_t end_ = 0;
   std::vector<Copy> copies_;
-  bool kept_ = false;
 };
 
 }  // namespace lrfinder::detail

@@ -49,8 +49,8 @@ class SnapshotStore {
   virtual std::size_t read(std::size_t number, std::size_t position, void* data,
                            std::size_t size) const = 0;
 
-  /// Keeps the copies when the store is destroyed, so that a user can save them. Returns the path
-  /// of the file that is kept for that; empty where there is none.
+  /// Writes the copies to a file that stays, so that a user can save them. Returns its path; empty
+  /// where there is none.
   virtual std::string keep() { return {}; }
 };
 
