@@ -122,34 +122,95 @@ TEST_CASE("a loader that writes all batches into the same memory is read right")
   CHECK(history(loader, {}).raw_loss == history(batches, {}).raw_loss);
 }
 
+namespace {
+
+// Halves its input in place from an evaluation on, counted from 0; through data() LibTorch does not
+// count it. Kept, a batch would be halved again and again.
+struct HalvingImpl : torch::nn::Module {
+  HalvingImpl(bool in_training, bool through_data, int first)
+      : in_training_(in_training), through_data_(through_data), first_(first) {}
+  Tensor forward(Tensor input) {
+    if (is_training() != in_training_) return input * 0.5;
+    if (calls_++ < first_) return input * 0.5;
+    if (!through_data_) return input.mul_(0.5);
+    input.data().mul_(0.5);
+    return input;
+  }
+
+ private:
+  bool in_training_, through_data_;
+  int first_, calls_ = 0;
+};
+TORCH_MODULE(Halving);
+
+// Yields copies, so that what is written into a batch goes with it.
+auto copying_loader() {
+  auto samples =
+      torch::data::datasets::TensorDataset(torch::arange(80.).reshape({20, 4}) / 80)
+          .map(torch::data::transforms::Lambda<torch::data::TensorExample, torch::data::Example<>>(
+              [](torch::data::TensorExample example) {
+                return torch::data::Example<>(example.data.clone(), torch::zeros({}, torch::kLong));
+              }))
+          .map(torch::data::transforms::Stack<>());
+  return torch::data::make_data_loader<torch::data::samplers::SequentialSampler>(std::move(samples),
+                                                                                 10);
+}
+
+std::vector<double> losses_with(const Halving& halving, RangeTestOptions options) {
+  torch::manual_seed(2);
+  torch::nn::Sequential model(halving, torch::nn::Linear(4, 3));
+  torch::optim::SGD optimizer(model->parameters(), 1e-3);
+  LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+  auto loader = copying_loader();
+  return finder.range_test(class_batches(4, 8, 4, 3), *loader, options.num_iter(7)).raw_loss;
+}
+
+}  // namespace
+
 TEST_CASE("batches that the model or the criterion writes into are read again") {
-  // Halves the input in place: kept, it would be halved again in every pass.
-  struct HalvingImpl : torch::nn::Module {
-    Tensor forward(Tensor input) { return is_training() ? input * 0.5 : input.mul_(0.5); }
-  };
-  const auto run = [](RangeTestOptions options) {
-    torch::manual_seed(2);
-    torch::nn::Sequential model(torch::nn::ModuleHolder<HalvingImpl>(), torch::nn::Linear(4, 3));
-    torch::optim::SGD optimizer(model->parameters(), 1e-3);
-    LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
-    auto samples =
-        torch::data::datasets::TensorDataset(torch::arange(80.).reshape({20, 4}) / 80)
-            .map(
-                torch::data::transforms::Lambda<torch::data::TensorExample, torch::data::Example<>>(
-                    [](torch::data::TensorExample example) {
-                      return torch::data::Example<>(example.data.clone(),
-                                                    torch::zeros({}, torch::kLong));
-                    }))
-            .map(torch::data::transforms::Stack<>());
-    auto loader = torch::data::make_data_loader<torch::data::samplers::SequentialSampler>(
-        std::move(samples), 10);
-    return finder.range_test(class_batches(4, 8, 4, 3), *loader, options.num_iter(6)).raw_loss;
-  };
+  const bool through_data = GENERATE(false, true);
+  const Halving halving(/*in_training=*/false, through_data, /*first=*/0);
   Warnings warnings;
-  const auto losses = run({});
+  const auto losses = losses_with(halving, {});
   REQUIRE(warnings.texts.size() == 1);
   CHECK_THAT(warnings.texts[0], contains("writes into its batches"));
-  CHECK(losses == run(RangeTestOptions().cache_validation(0)));
+  CHECK(losses == losses_with(halving, RangeTestOptions().cache_validation(0)));
+}
+
+TEST_CASE("a warning tells of batches that are written into later, whose losses may be wrong") {
+  // The pass in which the first of the two batches is written into; 1 reads the loader, and the
+  // passes after it are those over kept batches.
+  const int pass = GENERATE(2, 3, 4, 5, 6, 7);
+  const Halving halving(/*in_training=*/false, /*through_data=*/true, 2 * (pass - 1));
+  Warnings warnings;
+  const auto losses = losses_with(halving, {});
+  REQUIRE(warnings.texts.size() == 1);
+  CHECK_THAT(warnings.texts[0], contains("through data()") && contains("may be wrong"));
+  // From the comparison on they are right.
+  const auto right = losses_with(Halving(false, true, 1000), {});
+  CHECK(losses.front() == right.front());
+  if (pass <= 4) CHECK(losses.back() == right.back());
+}
+
+TEST_CASE("a race with a model that writes into its batches races on those of the loader") {
+  const bool through_data = GENERATE(false, true);
+  const auto race = [&](RangeTestOptions options) {
+    torch::manual_seed(2);
+    torch::nn::Sequential model(Halving(/*in_training=*/true, through_data, 0),
+                                torch::nn::Linear(4, 3));
+    torch::optim::SGD optimizer(model->parameters(), 1e-3);
+    LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+    auto loader = copying_loader();
+    finder.range_test(*loader, options.start_lr(1e-3).end_lr(1).num_iter(30));
+    std::vector<double> losses;
+    for (const auto& trial : finder.race(*loader).table) losses.push_back(trial.loss);
+    return losses;
+  };
+  Warnings warnings;
+  const auto losses = race({});
+  REQUIRE(warnings.texts.size() == 1);
+  CHECK_THAT(warnings.texts[0], contains("writes into its batches"));
+  CHECK(losses == race(RangeTestOptions().cache_training(0)));
 }
 
 TEST_CASE("a batch type of the user's own is kept where it shows its tensors") {

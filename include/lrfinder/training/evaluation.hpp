@@ -97,7 +97,7 @@ class Validation {
     const RandomState random(settings_.placement.device);
     DeviceMeasurement measured;
     mode_.evaluate();
-    if (cache_.is_complete()) {
+    if (cache_.begin_kept()) {
       for (const auto& batch : cache_.batches()) add(*batch, measured);
     } else {
       read_loader(measured);

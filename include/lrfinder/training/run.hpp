@@ -126,6 +126,7 @@ class Training {
       TrainingRun run(*state_.optimizers.front(), train_loader_, val_loader_, kept_, val_cache_,
                       saved->model_mode(), settings_, session_);
       use(run);
+      val_cache_.is_unchanged();  // warns
     } catch (...) {
       restore_after_exception(*saved);
       throw;
