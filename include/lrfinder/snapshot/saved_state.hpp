@@ -12,6 +12,7 @@
 #include <lrfinder/snapshot/file_store.hpp>
 #include <lrfinder/snapshot/modes.hpp>
 #include <lrfinder/snapshot/restore_errors.hpp>
+#include <lrfinder/snapshot/saved_attributes.hpp>
 #include <lrfinder/snapshot/saved_optimizer.hpp>
 #include <lrfinder/snapshot/saved_tensors.hpp>
 #include <lrfinder/snapshot/store.hpp>
@@ -34,8 +35,9 @@ struct SnapshotOptions {
   std::string dir;
 };
 
-/// Everything that a training changes, as it was: parameters, buffers and gradients, the state
-/// and options of the optimizer, the training flags of all submodules, the random state.
+/// Everything that a training changes, as it was: parameters, buffers and gradients, the attributes
+/// of TorchScript modules, the state and options of the optimizer, the training flags of all
+/// submodules, the random state.
 class SavedState {
  public:
   /// Saves it. When it throws, nothing has changed.
@@ -49,11 +51,13 @@ class SavedState {
     for (const ModuleHandle& module : state.modules) {
       module.each_parameter([&](const torch::Tensor& parameter) { tensors_.save(parameter); });
       module.each_buffer([&](const torch::Tensor& buffer) { tensors_.save(buffer); });
+      attributes_.emplace_back(module, tensors_);
       modes_.emplace_back(module);
     }
     for (const torch::Tensor& tensor : state.tensors) tensors_.save(tensor);
     tensors_.set_gradients_aside();
     for (SavedOptimizer& optimizer : optimizers_) optimizer.set_state_aside();
+    for (SavedAttributes& attributes : attributes_) attributes.set_aside();
   }
 
   /// The training flags of the model.
@@ -64,6 +68,7 @@ class SavedState {
   /// optimizer could not be loaded, a module's train() throws.
   void restore() {
     for (SavedOptimizer& optimizer : optimizers_) optimizer.restore(errors_);
+    for (SavedAttributes& attributes : attributes_) attributes.restore(errors_);
     for (TrainingMode& mode : modes_) mode.restore(errors_);
     errors_.unless("the random state", [&] { random_.restore(); });
     tensors_.restore(errors_);
@@ -93,6 +98,7 @@ class SavedState {
   std::unique_ptr<SnapshotStore> store_;
   SavedTensors tensors_;
   std::vector<SavedOptimizer> optimizers_;
+  std::vector<SavedAttributes> attributes_;
   std::vector<TrainingMode> modes_;
 };
 

@@ -113,6 +113,15 @@ class ModuleHandle {
         module_);
   }
 
+  /// Calls `visit` with the object behind every TorchScript module in this one, itself included.
+  template <class Visit>
+  void each_script_object(Visit&& visit) const {
+    const auto* const script = std::get_if<torch::jit::Module>(&module_);
+    if (!script) return;
+    visit(script->_ivalue());
+    for (const auto& child : script->children()) ModuleHandle(child).each_script_object(visit);
+  }
+
   void to(torch::Device device) {
     std::visit([&](auto& module) { dereferenced(module).to(device); }, module_);
   }
