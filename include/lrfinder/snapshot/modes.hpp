@@ -1,6 +1,8 @@
 #pragma once
 
 #include <mutex>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -60,6 +62,30 @@ class TrainingMode {
   ModuleHandle model_;
   bool was_training_;
   std::vector<Flag> flags_;
+};
+
+/// What is registered with a model. What a test adds to it stays: a module may hold it in a member
+/// of its own, which would be left behind.
+class RegisteredNames {
+ public:
+  explicit RegisteredNames(ModuleHandle model) : model_(std::move(model)), names_(model_.names()) {}
+
+  /// Warns of what has been added.
+  void warn_of_more() const noexcept {
+    try {
+      std::string more;
+      for (const std::string& name : model_.names()) {
+        if (names_.count(name) == 0) more += " " + name;
+      }
+      if (more.empty()) return;
+      TORCH_WARN("LRFinder: what the test has added to the model stays:", more);
+    } catch (...) {  // no memory for words
+    }
+  }
+
+ private:
+  ModuleHandle model_;
+  std::set<std::string> names_;
 };
 
 /// The state of the default random generators of the CPU and of one device, where LibTorch gives

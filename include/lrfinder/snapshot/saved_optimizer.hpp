@@ -24,7 +24,7 @@
 
 namespace lrfinder::detail {
 
-/// The state and the options of an optimizer as they were.
+/// The parameter groups, the state and the options of an optimizer as they were.
 ///
 /// The optimizer's own state objects are set aside, and clones work in their place during the test.
 /// Clones share their tensors with the originals. Those in LibTorch's own states are saved like any
@@ -41,6 +41,7 @@ class SavedOptimizer {
       : optimizer_(&optimizer), store_(&store), placement_(placement) {
     for (const auto& group : optimizer.param_groups()) {
       for (const auto& parameter : group.params()) tensors.save(parameter);
+      parameters_.push_back(group.params());
     }
     try {
       for (const auto& group : optimizer.param_groups()) save_options(group.options());
@@ -66,6 +67,7 @@ class SavedOptimizer {
   /// Makes the optimizer what it was, but for what is added to `errors`. The tensors are restored
   /// by the SavedTensors.
   void restore(RestoreErrors& errors) {
+    errors.unless("the parameter groups of the optimizer", [&] { restore_groups(); });
     if (rest_) {
       errors.unless("the optimizer's own members", [&] {
         load_archive(*store_, *rest_, {}, [&](auto& archive) { optimizer_->load(archive); });
@@ -86,6 +88,16 @@ class SavedOptimizer {
 
  private:
   using Options = torch::optim::OptimizerOptions;
+
+  // Takes away the groups and parameters that were added.
+  void restore_groups() {
+    auto& groups = optimizer_->param_groups();
+    while (groups.size() > parameters_.size()) groups.pop_back();
+    for (std::size_t i = 0; i < groups.size(); ++i) groups[i].params() = parameters_[i];
+    if (groups.size() < parameters_.size()) {
+      throw SnapshotError("the test has removed parameter groups");
+    }
+  }
 
   // The options object stays where it is, because users hold references to it.
   void save_options(const Options& options) {
@@ -164,6 +176,7 @@ class SavedOptimizer {
   torch::optim::Optimizer* optimizer_;
   SnapshotStore* store_;
   Placement placement_;
+  std::vector<std::vector<torch::Tensor>> parameters_;  // of each group
   std::optional<std::size_t> rest_;
   std::vector<std::pair<torch::optim::OptimizerParamState*, std::size_t>> archived_states_;
   OptimizerState other_state_;  // the clones; during the test the optimizer's own

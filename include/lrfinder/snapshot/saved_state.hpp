@@ -53,6 +53,7 @@ class SavedState {
       module.each_buffer([&](const torch::Tensor& buffer) { tensors_.save(buffer); });
       attributes_.emplace_back(module, tensors_);
       modes_.emplace_back(module);
+      names_.emplace_back(module);
     }
     for (const torch::Tensor& tensor : state.tensors) tensors_.save(tensor);
     tensors_.set_gradients_aside();
@@ -72,6 +73,7 @@ class SavedState {
     for (TrainingMode& mode : modes_) mode.restore(errors_);
     errors_.unless("the random state", [&] { random_.restore(); });
     tensors_.restore(errors_);
+    for (const RegisteredNames& names : names_) names.warn_of_more();
     if (!errors_.any()) return;
     const std::string kept = store_->keep();
     throw SnapshotError("LRFinder: " + errors_.description() +
@@ -100,6 +102,7 @@ class SavedState {
   std::vector<SavedOptimizer> optimizers_;
   std::vector<SavedAttributes> attributes_;
   std::vector<TrainingMode> modes_;
+  std::vector<RegisteredNames> names_;
 };
 
 /// Restores everything while an exception is being handled. Where that fails, the SnapshotError

@@ -2,6 +2,8 @@
 
 #include <functional>
 #include <memory>
+#include <set>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -120,6 +122,20 @@ class ModuleHandle {
     if (!script) return;
     visit(script->_ivalue());
     for (const auto& child : script->children()) ModuleHandle(child).each_script_object(visit);
+  }
+
+  /// The names of all parameters, buffers and submodules. None for a TorchScript module, to which
+  /// nothing can be added.
+  std::set<std::string> names() const {
+    std::set<std::string> all;
+    if (auto* const* module = std::get_if<torch::nn::Module*>(&module_)) {
+      for (const auto& item : (*module)->named_parameters()) all.insert(item.key());
+      for (const auto& item : (*module)->named_buffers()) all.insert(item.key());
+      for (const auto& item : (*module)->named_modules("", /*include_self=*/false)) {
+        all.insert(item.key());
+      }
+    }
+    return all;
   }
 
   void to(torch::Device device) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <tuple>
 #include <type_traits>
@@ -124,8 +125,9 @@ inline bool has_momentum(const torch::optim::OptimizerOptions& options) {
 
 /// Sets the learning rate of every parameter group.
 inline void set_rates(torch::optim::Optimizer& optimizer, const std::vector<double>& rates) {
-  for (std::size_t group = 0; group < rates.size(); ++group) {
-    optimizer.param_groups()[group].options().set_lr(rates[group]);
+  auto& groups = optimizer.param_groups();  // a step of the user's own may change their number
+  for (std::size_t i = 0; i < std::min(rates.size(), groups.size()); ++i) {
+    groups[i].options().set_lr(rates[i]);
   }
 }
 
