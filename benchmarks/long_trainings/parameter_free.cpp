@@ -37,7 +37,7 @@ int main(int argc, char** argv) try {
     const Task& task = tasks[i];
     Trainer trainer(task);
     for (const auto* plan : {"cosine", "constant"}) {
-      for (const auto* method : {"DoG", "Prodigy"}) {
+      for (const auto* method : parameter_free_rules) {
         const std::string training = task.name + ',' + plan + ',' + method;
         if (done.count(training) > 0) continue;
         trainer.train(plan, 1, {max_steps}, 1, parameter_free_rule(method, task));

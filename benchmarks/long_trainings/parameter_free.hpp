@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <memory>
@@ -29,8 +30,8 @@ inline double weight_decay_of(const torch::optim::OptimizerParamGroup& group) {
 class DoG {
  public:
   /// `first_distance`: the paper's r_epsilon, relative to the size of the parameters. The authors
-  /// propose 1e-6 and, for batch normalisation, 1e-4.
-  explicit DoG(double first_distance) : first_distance_(first_distance) {}
+  /// propose 1e-6 and, for batch normalisation, 1e-4. `decays`: whether there is weight decay.
+  DoG(double first_distance, bool decays) : first_distance_(first_distance), decays_(decays) {}
 
   void operator()(torch::optim::Optimizer& optimizer) {
     const torch::NoGradGuard without_gradients;
@@ -62,9 +63,9 @@ class DoG {
     }
     state.distance = std::max(state.distance, std::sqrt(moved));
     const double step = group.options().get_lr() * state.distance / std::sqrt(state.gradients);
+    const double decay = decays_ ? weight_decay_of(group) : 0;
     for (auto& parameter : parameters) {
       if (!parameter.grad().defined()) continue;
-      const double decay = weight_decay_of(group);
       if (decay > 0) parameter.mul_(1 - step * decay);
       parameter.sub_(parameter.grad(), step);
     }
@@ -73,6 +74,7 @@ class DoG {
   static double square(const torch::Tensor& tensor) { return tensor.square().sum().item<double>(); }
 
   double first_distance_;
+  bool decays_;
   std::vector<State> states_;
 };
 
@@ -148,9 +150,15 @@ inline bool has_batch_norm(const Network& network) {
   return false;
 }
 
+/// SGD's steps are longer than Adam's, and with them AdamW's weight decay is too strong, so DoG is
+/// tried without it, too.
+inline constexpr std::array parameter_free_rules{"DoG", "DoG without weight decay", "Prodigy"};
+
 /// The rule of the given name, at the beginning of a training of the task.
 inline UpdateRule parameter_free_rule(const std::string& name, const Task& task) {
-  if (name == "DoG") return DoG(has_batch_norm(*task.make().network) ? 1e-4 : 1e-6);
   if (name == "Prodigy") return Prodigy();
+  const double first_distance = has_batch_norm(*task.make().network) ? 1e-4 : 1e-6;
+  if (name == "DoG") return DoG(first_distance, true);
+  if (name == "DoG without weight decay") return DoG(first_distance, false);
   throw std::invalid_argument("no rule is named " + name);
 }
