@@ -2,10 +2,11 @@
 //
 //   judge [--held-out] [--kinds] [--suggestions FILE] [FOLDER]
 //
-// FOLDER: what long_trainings has written. --held-out: judges the kinds held out, too, which is for
-// a rule that is finished. --kinds: also prints a table for each kind. FILE: more suggestions, a
-// CSV file with the columns name,task,plan,lr,updates; the plan is "constant", "cosine" or "both",
-// and the lr is empty where there is no suggestion.
+// FOLDER: what long_trainings and, where it is there, parameter_free have written. --held-out:
+// judges the kinds held out, too, which is for a rule that is finished. --kinds: also prints a
+// table for each kind. FILE: more suggestions, a CSV file with the columns
+// name,task,plan,lr,updates; the plan is "constant", "cosine" or "both", and the lr is empty where
+// there is no suggestion.
 
 #include <algorithm>
 #include <cmath>
@@ -26,7 +27,9 @@
 
 namespace {
 
-/// The results of one way to choose a rate.
+using Rows = std::vector<std::vector<std::string>>;
+
+/// The results of one way to choose a rate, or to do without one.
 struct Result {
   std::vector<double> share, regret, decades, updates;
   std::size_t asked = 0;
@@ -34,16 +37,27 @@ struct Result {
   void add(const PlanOutcomes& outcomes, std::optional<double> lr, double updates_spent) {
     ++asked;
     if (!lr || !std::isfinite(*lr)) return;
-    share.push_back(outcomes.time_share(*lr));
-    regret.push_back(outcomes.regret(*lr));
+    push_back(outcomes, outcomes.loss_at(*lr), updates_spent);
     decades.push_back(std::log10(*lr / outcomes.best_rate()));
-    updates.push_back(updates_spent);
+  }
+
+  /// A training without a rate, which ends with this loss.
+  void add_loss(const PlanOutcomes& outcomes, double loss) {
+    ++asked;
+    push_back(outcomes, loss, outcomes.longest());
   }
 
   double within_half_a_decade() const {
     const auto near = [](double distance) { return std::fabs(distance) <= 0.5; };
     return static_cast<double>(std::count_if(decades.begin(), decades.end(), near)) /
            static_cast<double>(asked);
+  }
+
+ private:
+  void push_back(const PlanOutcomes& outcomes, double loss, double updates_spent) {
+    share.push_back(outcomes.time_share_of_loss(loss));
+    regret.push_back(outcomes.regret_of_loss(loss));
+    updates.push_back(updates_spent);
   }
 };
 
@@ -72,10 +86,15 @@ class Results {
       }
       const auto share = [&](double level) { return lrfinder::quantile(result.share, level); };
       const auto median = [](const auto& column) { return lrfinder::quantile(column, 0.5); };
-      std::printf("| %s | %.2f | %.2f | %.2f | %.3f | %+.2f | %.0f %% | %zu/%zu | %.0f |\n",
-                  name.c_str(), share(0.5), share(0.1), share(0), median(result.regret),
-                  median(result.decades), 100 * result.within_half_a_decade(), result.share.size(),
-                  result.asked, median(result.updates));
+      std::printf("| %s | %.2f | %.2f | %.2f | %.3f |", name.c_str(), share(0.5), share(0.1),
+                  share(0), median(result.regret));
+      if (result.decades.empty()) {
+        std::printf(" | |");
+      } else {
+        std::printf(" %+.2f | %.0f %% |", median(result.decades),
+                    100 * result.within_half_a_decade());
+      }
+      std::printf(" %zu/%zu | %.0f |\n", result.share.size(), result.asked, median(result.updates));
     }
   }
 
@@ -122,7 +141,7 @@ void add_random_search(Results& results, const PlanOutcomes& outcomes, double ce
 }
 
 void judge(Results& results, const TrainedTask& task, const std::string& plan,
-           const std::string& folder, const std::vector<std::vector<std::string>>& suggestions) {
+           const std::string& folder, const Rows& suggestions, const Rows& parameter_free) {
   const PlanOutcomes& outcomes = task.plans.at(plan);
   add_recipes(results, outcomes, folder + "/curves/" + task.name + ".csv");
   for (const auto& [steps, losses] : outcomes.by_horizon) {
@@ -143,6 +162,10 @@ void judge(Results& results, const TrainedTask& task, const std::string& plan,
     const double updates = row.size() > 4 && !row[4].empty() ? std::stod(row[4]) : 0;
     results[row.at(0)].add(outcomes, is_answered ? std::optional(std::stod(row[3])) : std::nullopt,
                            updates);
+  }
+  for (const auto& row : parameter_free) {
+    if (row.at(0) != task.name || row.at(1) != plan) continue;
+    results[row.at(2)].add_loss(outcomes, std::stod(row.at(3)));
   }
 }
 
@@ -167,6 +190,7 @@ int main(int argc, char** argv) try {
     }
   }
   const auto suggestions = csv_rows(suggestions_path);
+  const auto parameter_free = csv_rows(folder + "/parameter_free.csv");
   const auto tasks = trained_tasks(folder);
   const std::vector<std::pair<int, std::string>> groups{
       {0, "Kinds to design with"}, {1, "Kinds held out"}, {2, "Kinds held out later"}};
@@ -179,8 +203,8 @@ int main(int argc, char** argv) try {
       for (const TrainedTask& task : tasks) {
         if (task.held_out != group) continue;
         ++count;
-        judge(all, task, plan, folder, suggestions);
-        if (by_kind) judge(kinds[task.kind], task, plan, folder, suggestions);
+        judge(all, task, plan, folder, suggestions, parameter_free);
+        if (by_kind) judge(kinds[task.kind], task, plan, folder, suggestions, parameter_free);
       }
       all.print(group_name + ", " + plan + ", " + std::to_string(count) + " tasks");
       for (const auto& [kind, of_kind] : kinds) of_kind.print(kind + ", " + plan);

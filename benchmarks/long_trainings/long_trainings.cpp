@@ -22,6 +22,7 @@
 
 #include <lrfinder/lrfinder.hpp>
 
+#include "outcomes_file.hpp"
 #include "tasks.hpp"
 #include "train.hpp"
 
@@ -29,12 +30,6 @@ namespace {
 
 /// Kinds too slow for a second training.
 const std::set<std::string> without_other_order{"digits_conv", "adding_gru", "letters_attention"};
-
-std::string rounded(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.5g", value);
-  return text;
-}
 
 void round_column(std::vector<double>& column) {
   for (double& value : column) value = std::stod(rounded(value));
@@ -53,13 +48,6 @@ std::set<std::string> tasks_in(const std::string& path) {
   std::set<std::string> names;
   for (std::string line; std::getline(file, line);) names.insert(line.substr(0, line.find(',')));
   return names;
-}
-
-void append(const std::string& path, const std::string& header, const std::string& lines) {
-  const bool is_new = !std::filesystem::exists(path);
-  std::ofstream file(path, std::ios::app);
-  if (is_new) file << header << '\n';
-  if (!(file << lines << std::flush)) throw std::runtime_error("cannot write " + path);
 }
 
 double milliseconds_since(std::chrono::steady_clock::time_point start) {

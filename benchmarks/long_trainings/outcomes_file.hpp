@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -11,7 +13,7 @@
 #include "time_share.hpp"
 
 /// @file
-/// Reads what long_trainings has saved.
+/// Reads and writes what long_trainings saves.
 
 /// A trained task.
 struct TrainedTask {
@@ -38,6 +40,21 @@ inline std::vector<std::vector<std::string>> csv_rows(const std::string& path) {
     }
   }
   return rows;
+}
+
+/// A number with five digits.
+inline std::string rounded(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.5g", value);
+  return text;
+}
+
+/// Appends lines to a file; a new file gets the header.
+inline void append(const std::string& path, const std::string& header, const std::string& lines) {
+  const bool is_new = !std::filesystem::exists(path);
+  std::ofstream file(path, std::ios::app);
+  if (is_new) file << header << '\n';
+  if (!(file << lines << std::flush)) throw std::runtime_error("cannot write " + path);
 }
 
 /// All tasks of a folder, in the order of tasks.csv.

@@ -60,10 +60,13 @@ struct PlanOutcomes {
 
   /// How much worse the longest training ends than with the best rate of the grid, as a share of
   /// what that gains: 0 is the best, 1 is no training, and no more counts.
-  double regret(double lr) const {
+  double regret(double lr) const { return regret_of_loss(loss_at(lr)); }
+
+  /// The same of a loss that the longest training reaches: below 0 where no rate got as far.
+  double regret_of_loss(double loss) const {
     double best = untrained_loss;
-    for (const auto& [rate, loss] : by_horizon.rbegin()->second) best = std::min(best, loss);
-    return std::min(1.0, (loss_at(lr) - best) / (untrained_loss - best));
+    for (const auto& [rate, reached] : by_horizon.rbegin()->second) best = std::min(best, reached);
+    return std::min(1.0, (loss - best) / (untrained_loss - best));
   }
 
   /// The time share of a loss that the longest training reaches: the shortest time in which some

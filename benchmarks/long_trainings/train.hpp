@@ -4,8 +4,10 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <torch/torch.h>
@@ -36,6 +38,9 @@ inline constexpr int grid_size = 13;
 inline double grid_rate(const Task& task, int i) {
   return task.centre * std::pow(10.0, (i - grid_size / 2) / 3.0);
 }
+
+/// Changes the parameters by their gradients and the rates of their groups.
+using UpdateRule = std::function<void(torch::optim::Optimizer&)>;
 
 /// Trains tasks, and keeps what it sees.
 class Trainer {
@@ -84,8 +89,10 @@ class Trainer {
   }
 
   /// Trains by a plan, and judges the model after each of the `steps`; the plan ends at the last.
-  void train(const std::string& plan_name, double lr, const std::vector<std::int64_t>& steps,
-             int seed = 1) {
+  /// `rule`: takes the place of the task's optimizer, which still holds the rates.
+  void train(
+      const std::string& plan_name, double lr, const std::vector<std::int64_t>& steps, int seed = 1,
+      const UpdateRule& rule = [](torch::optim::Optimizer& optimizer) { optimizer.step(); }) {
     const Training training = task_.make();
     const auto decay = plan_name == "cosine" ? lrfinder::Decay::cosine : lrfinder::Decay::none;
     lrfinder::PlanLR scheduler(*training.optimizer,
@@ -95,7 +102,7 @@ class Trainer {
     bool diverged = false;
     for (const std::int64_t end : steps) {
       while (!diverged && static_cast<std::int64_t>(losses.size()) < end) {
-        losses.push_back(update(training, batches_[losses.size()]));
+        losses.push_back(update(training, batches_[losses.size()], rule));
         scheduler.step();
         // A training may recover from a peak of the loss, but not from one so high.
         diverged = !(losses.back() < 100 * untrained_loss_ + 100);
@@ -111,11 +118,12 @@ class Trainer {
   }
 
  private:
-  double update(const Training& training, const torch::data::Example<>& batch) const {
+  double update(const Training& training, const torch::data::Example<>& batch,
+                const UpdateRule& rule) const {
     training.optimizer->zero_grad();
     const auto loss = task_.criterion(training.network->forward(batch.data), batch.target);
     loss.backward();
-    training.optimizer->step();
+    rule(*training.optimizer);
     return loss.item<double>();
   }
 

@@ -55,6 +55,12 @@ TEST_CASE("a shorter training that did better than a longer one counts") {
   CHECK(overfitted.time_share_of_loss(0.7) == Approx(std::sqrt(1000.0 * 10000) / 10000));
 }
 
+TEST_CASE("a loss that no rate reaches has a time share of 1 and a regret below 0") {
+  CHECK(outcomes().time_share_of_loss(0.3) == Approx(1));
+  CHECK(outcomes().regret_of_loss(0.3) == Approx(-0.1 / 1.6));
+  CHECK(outcomes().regret_of_loss(diverged) == Approx(1));
+}
+
 TEST_CASE("the best rate is refined by a parabola over the logarithm of the rate") {
   LossByRate losses;
   for (const double log_lr : {-2.0, -1.5, -1.0, -0.5}) {
