@@ -441,12 +441,76 @@ TEST_CASE("a tensor that cannot be saved is named, and the optimizer is not blam
   torch::manual_seed(8);
   torch::nn::Linear model(4, 3);
   const auto batches = class_batches(2, 6, 4, 3);
-  model->register_buffer("elsewhere", torch::empty({2, 5}, torch::kMeta));
+  // On a device that this LibTorch cannot use.
+  const torch::Device xla(torch::kXLA, 0);
+  Tensor elsewhere = at::detail::make_tensor<c10::TensorImpl>(
+      c10::Storage(c10::Storage::use_byte_size_t(), 40, at::DataPtr(nullptr, xla)),
+      c10::DispatchKeySet(c10::DispatchKey::XLA), caffe2::TypeMeta::Make<float>());
+  elsewhere.unsafeGetTensorImpl()->set_sizes_contiguous({2, 5});
+  model->register_buffer("elsewhere", elsewhere);
   SGD optimizer(model->parameters(), 1e-3);
   LRFinder finder(model, optimizer, cross_entropy);
-  const Snapshot snapshot = GENERATE(Snapshot::host, Snapshot::disk);
+  const Snapshot snapshot = GENERATE(Snapshot::device, Snapshot::host, Snapshot::disk);
   const auto options = RangeTestOptions().num_iter(3).snapshot(snapshot);
   CHECK_THROWS_AS(finder.range_test(batches, options), lrfinder::SnapshotError);
   CHECK_THROWS_WITH(finder.range_test(batches, options),
                     contains("[2, 5]") && contains("cannot be saved") && !contains("optimizer"));
+}
+
+TEST_CASE("a buffer without values, on the device meta, stays where it is") {
+  torch::manual_seed(8);
+  torch::nn::Linear model(4, 3);
+  const Tensor buffer =
+      model->register_buffer("elsewhere", torch::empty({2, 5}, torch::device(torch::kMeta)));
+  SGD optimizer(model->parameters(), 1e-3);
+  const Tensor weight = model->weight.detach().clone();
+  LRFinder finder(model, optimizer, cross_entropy);
+  const auto snapshot = GENERATE(Snapshot::device, Snapshot::host, Snapshot::disk);
+  auto options = RangeTestOptions().num_iter(3).snapshot(snapshot);
+  finder.range_test(class_batches(2, 6, 4, 3), options.on_iteration([&](const auto&) {
+    buffer.set_data(torch::empty({3}, torch::device(torch::kMeta)));
+  }));
+  CHECK(same_bits(model->weight, weight));
+  CHECK(buffer.is_meta());
+  CHECK(buffer.sizes() == torch::IntArrayRef({2, 5}));
+}
+
+TEST_CASE("gradients in whose memory a test cannot work are restored, and change no loss") {
+  const auto train = [](Snapshot snapshot, const std::string& kind) {
+    torch::manual_seed(8);
+    torch::nn::Linear model(4, 3);
+    const Tensor bucket = torch::randn({15});
+    Tensor& weight = model->weight.mutable_grad();
+    Tensor& bias = model->bias.mutable_grad();
+    if (kind == "views of one tensor") {
+      weight = bucket.narrow(0, 0, 12).view({3, 4});
+      bias = bucket.narrow(0, 12, 3);
+    } else if (kind == "views of one element") {
+      weight = bucket.narrow(0, 0, 1).expand({3, 4});
+    } else if (kind == "elements that share memory, no view") {
+      weight = bucket.narrow(0, 0, 1).expand({3, 4}).variable_data();
+    } else if (kind == "the same memory, no views") {
+      weight = bucket.narrow(0, 0, 12).view({3, 4}).variable_data();
+      bias = bucket.narrow(0, 0, 3).variable_data();
+    } else {
+      weight = torch::ones({3, 4}).requires_grad_() * 2;
+    }
+    const Tensor weight_before = weight;
+    SGD optimizer(model->parameters(), 1e-3);
+    const Everything before(*model, optimizer);
+    LRFinder finder(model, optimizer, cross_entropy);
+    const auto batches = class_batches(3, 6, 4, 3);
+    finder.range_test(batches, RangeTestOptions().num_iter(4).end_lr(1).snapshot(snapshot));
+    CHECK(before.differences(Everything(*model, optimizer)) == "");
+    CHECK(model->weight.grad().is_same(weight_before));
+    CHECK(weight_before.requires_grad() == (kind == "in a graph"));
+    return finder.history().raw_loss;
+  };
+  const auto* const kind =
+      GENERATE("views of one tensor", "views of one element", "elements that share memory, no view",
+               "the same memory, no views", "in a graph");
+  INFO(kind);
+  const auto losses = train(Snapshot::device, kind);
+  CHECK(train(Snapshot::host, kind) == losses);
+  CHECK(train(Snapshot::disk, kind) == losses);
 }

@@ -20,7 +20,7 @@ namespace lrfinder::detail {
 /// What becomes of the gradients that are there when the test begins.
 enum class Gradients {
   set_aside,  ///< the test works with its own, in new memory
-  copied      ///< the test works in their memory
+  copied      ///< the test works in their memory, where it can
 };
 
 /// Tensors as they were: their bytes, which storage they point to, their `requires_grad` flags and
@@ -47,8 +47,8 @@ class SavedTensors {
                   tensor.is_leaf(),
                   true};
       save_storage(tensor);
-      if (saved.gradient.defined() && gradients_ == Gradients::copied &&
-          save_storage(saved.gradient)) {
+      if (gradients_ == Gradients::copied && can_work_in(saved.gradient)) {
+        save_storage(saved.gradient);
         saved.gradient_aside = false;
       }
       tensors_.push_back(std::move(saved));
@@ -111,11 +111,18 @@ class SavedTensors {
     if (saved.gradient.defined()) tensor.mutable_grad() = saved.gradient;
   }
 
-  // Returns whether the tensor has a storage that can be copied.
-  bool save_storage(const torch::Tensor& tensor) {
-    if (!has_storage(tensor) || placement_.moves_tensor(tensor)) return false;
+  // Whether the test can work in the memory of a gradient. LibTorch cannot detach a view in place,
+  // nor add to elements that share memory, and would detach the user's gradient from its graph.
+  bool can_work_in(const torch::Tensor& gradient) const {
+    return gradient.defined() && has_copyable_storage(gradient) && !gradient.is_view() &&
+           !gradient.requires_grad() && gradient.is_non_overlapping_and_dense() &&
+           seen_storages_.count(gradient.storage().unsafeGetStorageImpl()) == 0;
+  }
+
+  void save_storage(const torch::Tensor& tensor) {
+    if (!has_copyable_storage(tensor)) return;
     const at::Storage& storage = tensor.storage();
-    if (!seen_storages_.insert(storage.unsafeGetStorageImpl()).second) return true;
+    if (!seen_storages_.insert(storage.unsafeGetStorageImpl()).second) return;
     const auto size = static_cast<std::int64_t>(storage.nbytes());
     torch::Tensor bytes =
         torch::empty({0}, torch::TensorOptions().dtype(torch::kByte).device(tensor.device()));
@@ -123,7 +130,11 @@ class SavedTensors {
     std::ostringstream description;
     description << tensor.dtype() << tensor.sizes();
     storages_.push_back({bytes, store_.save(bytes), description.str()});
-    return true;
+  }
+
+  // False also for tensors on the device "meta", which have no values.
+  bool has_copyable_storage(const torch::Tensor& tensor) const {
+    return has_storage(tensor) && !tensor.is_meta() && !placement_.moves_tensor(tensor);
   }
 
   // False for sparse tensors and others that keep their values elsewhere.
