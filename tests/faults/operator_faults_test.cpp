@@ -73,15 +73,15 @@ TEST_CASE("a fault in any operator leaves everything restored, or says what is n
     const Outcome outcome = run_with_fault_in(number, training);
     if (!outcome.fault) break;
     const std::string difference = training.not_restored();
-    CAPTURE(faults, outcome.error, difference);
-    if (outcome.error.empty()) ++swallowed;
+    CAPTURE(number, outcome.error, difference);
     if (outcome.reported) {
       ++reported;
-    } else if (!difference.empty()) {
-      FAIL_CHECK("not restored, and not said");
+      CHECK_THAT(outcome.error, contains("could not be restored") || contains("cannot be saved"));
+    } else if (outcome.error.empty() || !difference.empty()) {
+      FAIL_CHECK("a fault without effect, or not restored and not said");
     }
   }
-  WARN("faults: " << faults << ", reported as not restored: " << reported
-                  << ", without effect: " << swallowed);
-  CHECK(faults > 100);
+  CAPTURE(faults, reported);
+  CHECK(faults > 50);
+  CHECK(reported < faults / 5);
 }

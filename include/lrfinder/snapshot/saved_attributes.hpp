@@ -8,6 +8,7 @@
 
 #include <lrfinder/snapshot/restore_errors.hpp>
 #include <lrfinder/snapshot/saved_tensors.hpp>
+#include <lrfinder/torch/compatibility.hpp>
 #include <lrfinder/torch/module.hpp>
 
 namespace lrfinder::detail {
@@ -77,7 +78,7 @@ class SavedAttributes {
   }
 
   std::vector<Attribute> saved_;
-  c10::IValue::HashAliasedIValueMap shared_;
+  CopiedValues shared_;
 };
 
 }  // namespace lrfinder::detail
