@@ -10,9 +10,9 @@
 
 namespace lrfinder {
 
-/// The processes that train one model together, each on its share of the data, as one of them sees
-/// it. `distributed()` in `<lrfinder/distributed.hpp>` makes one from a process group of c10d;
-/// nothing here needs c10d.
+/// The processes that train one model together, each on its share of the data, or that try learning
+/// rates of their own side by side, as one of them sees it. `distributed()` in
+/// `<lrfinder/distributed.hpp>` makes one from a process group of c10d; nothing here needs c10d.
 ///
 /// Every operation is a collective: all ranks call the same ones in the same order. Where one
 /// cannot be completed, because a rank has died or does not come within the time limit of the

@@ -92,8 +92,7 @@ class Session {
     gradients_.emplace(*state.optimizers.front());
     const double asks = leads() && has_callback_ ? 1 : 0;
     rank_0_decides_ = health_check_(SyncPoint::start, {asks}).front() > 0;
-    fingerprint.require_same(broadcast_text(fingerprint.text()), rank());
-    health_check_(SyncPoint::agreed);
+    require_same(fingerprint, "all ranks have to run the same test on the same model");
     health_check_.all("giving all ranks the model of rank 0", trained);
   }
 
@@ -102,8 +101,7 @@ class Session {
   void agree(const Fingerprint& fingerprint, const std::string& demand) {
     if (alone()) return;
     health_check_(SyncPoint::start);
-    fingerprint.require_same(broadcast_text(fingerprint.text()), rank(), demand);
-    health_check_(SyncPoint::agreed);
+    require_same(fingerprint, demand);
   }
 
   /// Waits for all ranks, and returns the text of rank 0.
@@ -202,6 +200,11 @@ class Session {
       }
     }
     return trained;
+  }
+
+  void require_same(const Fingerprint& fingerprint, const std::string& demand) {
+    fingerprint.require_same(broadcast_text(fingerprint.text()), rank(), demand);
+    health_check_(SyncPoint::agreed);
   }
 
   // Follows a check.
