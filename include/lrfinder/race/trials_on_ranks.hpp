@@ -76,8 +76,9 @@ inline std::string to_text(const Trial& trial) {
 inline Trial trial_from(const std::string& text) {
   std::size_t begin = 0;
   const auto line = [&] {
-    const std::size_t end = text.find('\n', begin);
-    return text.substr(std::exchange(begin, end + 1), end - begin);
+    const std::size_t start = begin, end = text.find('\n', begin);
+    begin = end + 1;
+    return text.substr(start, end - start);
   };
   const auto number = [&] { return number_from<double>(line()).value(); };
   Trial trial;
@@ -86,7 +87,8 @@ inline Trial trial_from(const std::string& text) {
   trial.loss = number();
   while (begin < text.size()) {
     const auto size = number_from<std::size_t>(line()).value();
-    const std::string name = text.substr(std::exchange(begin, begin + size), size);
+    const std::string name = text.substr(begin, size);
+    begin += size;
     trial.metrics[name] = number();
   }
   return trial;
