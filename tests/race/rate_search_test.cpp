@@ -130,6 +130,22 @@ TEST_CASE("past a divergence, where the loss is level, the search goes down") {
   CHECK(decades(search(given, level_above).lr, 0.05) < 0.1);
 }
 
+TEST_CASE("a training that begins slowly is looked at for longer") {
+  // Short trials lower the loss by a hundredth, long ones by a fifth.
+  const Loss slow = [](double lr, std::int64_t num_iter) {
+    const double depth = num_iter < 100 ? 0.02 : 0.4;
+    return std::min(2.0, 2 - depth + 0.02 * std::pow(std::log10(lr / 0.07), 2));
+  };
+  const Suggestion found = search(settings(), slow);
+  CHECK(decades(found.lr, 0.07) < 0.05);
+  CHECK(found.caveat.empty());
+  CHECK(found.updates <= settings().num_iter);
+
+  // Here they lower it no further.
+  const Loss level = [&](double lr, std::int64_t) { return lr > 2 ? 3 : slow(lr, 1); };
+  CHECK_THAT(search(settings(), level).caveat, contains("may know the data already"));
+}
+
 TEST_CASE("a model that knows its data gets the highest rate that does little harm") {
   // No rate lowers the loss; it rises by a tenth at 0.01.
   const Loss harm = [](double lr, std::int64_t) { return 2 + 20 * lr; };

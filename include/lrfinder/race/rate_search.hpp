@@ -53,6 +53,10 @@ struct RateSearchConstants {
   static constexpr double long_spacing = 0.3;
   /// The loss descends where a trial lowers it by this share.
   static constexpr double min_descent = 0.02;
+  /// A descent by this share is too slight to tell; a long trial that lowers the loss by so much
+  /// more shows that the training begins slowly.
+  static constexpr double slight_descent = 0.005;
+  static constexpr double later_descent = 0.04;
   /// A lesser descent than this needs a loss before training of the same batches to compare with.
   static constexpr double sure_descent = 0.15;
   /// Without a descent so many lower rates are tried, with twice the spacing.
@@ -91,10 +95,12 @@ class RateSearch {
   /// Throws NoSuggestion where every rate that was tried harms, or none changes anything.
   Suggestion operator()() {
     const TrialLevel brief = short_trials();
-    if (!descends(brief)) return without_descent(brief);
     const double share = static_cast<double>(left_) / Constants::long_trials;
     TrialLevel extended{length(share), Constants::long_spacing};
-    run_around(extended, brief.best_log_lr() - shift(brief.num_iter, extended.num_iter));
+    const double log_lr =
+        std::min(brief.best_log_lr() - shift(brief.num_iter, extended.num_iter), highest_log_lr());
+    if (!descends(brief) && !descends_later(brief, log_lr, extended)) return without_descent(brief);
+    run_around(extended, log_lr);
     extend(extended, max_trials(extended, static_cast<double>(left_)));
     return suggestion(brief, extended);
   }
@@ -103,19 +109,35 @@ class RateSearch {
   TrialLevel short_trials() {
     const double share = Constants::short_share * static_cast<double>(settings_.num_iter);
     TrialLevel level{length(share / Constants::short_trials), Constants::short_spacing};
-    run_around(level, std::log10(settings_.around));
+    run_around(level, std::min(std::log10(settings_.around), highest_log_lr()));
     if (!settings_.untrained_is_paired && descent(level) < Constants::sure_descent) {
-      constexpr double changes_nothing = 1e-4;
-      TrialLevel still{level.num_iter};
-      run_trial(still, level.lowest_log_lr() + std::log10(changes_nothing));
-      untrained_loss_ = still.best_loss();
+      untrained_loss_ = loss_of_no_change(level);
     }
     // Past a divergence the loss may be level: the descent lies below.
-    for (int i = 0; i < Constants::max_steps_down && !descends(level); ++i) {
+    for (int i = 0; i < Constants::max_steps_down && descent(level) < Constants::slight_descent;
+         ++i) {
       run_trial(level, level.lowest_log_lr() - 2 * level.spacing);
     }
     extend(level, max_trials(level, share));
     return level;
+  }
+
+  // The loss without a change of the model, on the batches that give the losses of a level.
+  double loss_of_no_change(const TrialLevel& level) {
+    constexpr double changes_nothing = 1e-4;
+    TrialLevel still{level.num_iter};
+    run_trial(still, level.lowest_log_lr() + std::log10(changes_nothing));
+    return still.best_loss();
+  }
+
+  // A training may begin slowly: whether a long trial shows what the short ones hardly did. What is
+  // left must suffice for an answer without a descent.
+  bool descends_later(const TrialLevel& brief, double log_lr, TrialLevel& extended) {
+    if (descent(brief) < Constants::slight_descent || left_ < settings_.num_iter / 2) return false;
+    run_trial(extended, log_lr);
+    const double before =
+        settings_.untrained_is_paired ? untrained_loss_ : loss_of_no_change(extended);
+    return before - extended.best_loss() > Constants::later_descent * std::fabs(before);
   }
 
   // The number of updates of a trial.
@@ -129,13 +151,14 @@ class RateSearch {
            static_cast<std::size_t>(std::max(0.0, updates / static_cast<double>(level.num_iter)));
   }
 
-  bool is_allowed(double log_lr) const { return log_lr <= std::log10(settings_.highest_lr); }
+  double highest_log_lr() const { return std::log10(settings_.highest_lr); }
+  bool is_allowed(double log_lr) const { return log_lr <= highest_log_lr(); }
 
   void run_around(TrialLevel& level, double log_lr) {
-    log_lr = std::min(log_lr, std::log10(settings_.highest_lr));
     std::vector<double> around;
     for (const double step : {0.0, level.spacing, -level.spacing}) {
-      if (is_allowed(log_lr + step)) around.push_back(log_lr + step);
+      const bool is_new = level.losses.count(log_lr + step) == 0;
+      if (is_new && is_allowed(log_lr + step)) around.push_back(log_lr + step);
     }
     run_trials(level, around);
   }
