@@ -9,10 +9,11 @@
 
 #include "parameter_free.hpp"
 
+#include <array>
 #include <cstddef>
-#include <cstdio>
 #include <iostream>
 #include <set>
+#include <stdexcept>
 #include <string>
 
 #include <torch/torch.h>
@@ -20,6 +21,31 @@
 #include "outcomes_file.hpp"
 #include "tasks.hpp"
 #include "train.hpp"
+
+namespace {
+
+bool has_batch_norm(const Network& network) {
+  for (const auto& buffer : network.named_buffers()) {
+    const std::string& name = buffer.key();
+    if (name.find("running_mean") != std::string::npos) return true;
+  }
+  return false;
+}
+
+/// SGD's steps are longer than Adam's, and with them AdamW's weight decay is too strong, so DoG is
+/// tried without it, too.
+constexpr std::array parameter_free_rules{"DoG", "DoG without weight decay", "Prodigy"};
+
+/// The rule of the given name, at the beginning of a training of the task.
+UpdateRule parameter_free_rule(const std::string& name, const Task& task) {
+  if (name == "Prodigy") return Prodigy();
+  const double first_distance = has_batch_norm(*task.make().network) ? 1e-4 : 1e-6;
+  if (name == "DoG") return DoG(first_distance, true);
+  if (name == "DoG without weight decay") return DoG(first_distance, false);
+  throw std::invalid_argument("no rule is named " + name);
+}
+
+}  // namespace
 
 int main(int argc, char** argv) try {
   if (argc == 3 || argc > 4) {

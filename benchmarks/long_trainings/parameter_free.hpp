@@ -1,18 +1,11 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstddef>
-#include <memory>
-#include <stdexcept>
-#include <string>
 #include <vector>
 
 #include <torch/torch.h>
-
-#include "task.hpp"
-#include "train.hpp"
 
 /// @file
 /// Update rules that need no learning rate: DoG and Prodigy, as their authors' programs have them.
@@ -141,24 +134,3 @@ class Prodigy {
   double distance_ = first_distance, numerator_ = 0;
   std::vector<State> states_;
 };
-
-inline bool has_batch_norm(const Network& network) {
-  for (const auto& buffer : network.named_buffers()) {
-    const std::string& name = buffer.key();
-    if (name.find("running_mean") != std::string::npos) return true;
-  }
-  return false;
-}
-
-/// SGD's steps are longer than Adam's, and with them AdamW's weight decay is too strong, so DoG is
-/// tried without it, too.
-inline constexpr std::array parameter_free_rules{"DoG", "DoG without weight decay", "Prodigy"};
-
-/// The rule of the given name, at the beginning of a training of the task.
-inline UpdateRule parameter_free_rule(const std::string& name, const Task& task) {
-  if (name == "Prodigy") return Prodigy();
-  const double first_distance = has_batch_norm(*task.make().network) ? 1e-4 : 1e-6;
-  if (name == "DoG") return DoG(first_distance, true);
-  if (name == "DoG without weight decay") return DoG(first_distance, false);
-  throw std::invalid_argument("no rule is named " + name);
-}
