@@ -34,8 +34,9 @@ struct Outcome {
 inline constexpr std::array<std::int64_t, 4> horizons{100, 300, 1000, max_steps};
 inline constexpr int grid_size = 13;
 
-/// The rates of a grid are a third of a decade apart. `i`: from 0 to 12; others lie outside.
-inline double grid_rate(const Task& task, int i) {
+/// The rates of a grid are a third of a decade apart. `i`: from 0 to 12; others lie outside or
+/// between.
+inline double grid_rate(const Task& task, double i) {
   return task.centre * std::pow(10.0, (i - grid_size / 2) / 3.0);
 }
 
@@ -52,8 +53,8 @@ class Trainer {
   double untrained_loss() const noexcept { return untrained_loss_; }
   const std::vector<Outcome>& outcomes() const noexcept { return outcomes_; }
 
-  /// Trains at all rates of the grid, by both plans, and beyond the grid where the best rate of the
-  /// longest training is at its edge.
+  /// Trains at all rates of the grid, by both plans; beyond the grid where the best rate of the
+  /// longest training is at its edge, and at rates between where the next one diverges.
   void train_grid() {
     constexpr int max_extra = 3;
     for (const auto* plan : {"constant", "cosine"}) {
@@ -67,6 +68,18 @@ class Trainer {
           train_horizons(plan, --low);
         }
       }
+      train_below_divergence(plan);
+    }
+  }
+
+  /// Trains at two rates between the best of the longest training and the next one, if that
+  /// diverges: how far up training goes would not be known otherwise.
+  void train_below_divergence(const std::string& plan) {
+    const double best = best_rate(plan);
+    for (int i = 1; i < grid_size; ++i) {
+      if (best != grid_rate(task_, i - 1) || !diverges(plan, grid_rate(task_, i))) continue;
+      for (const double share : {1 / 3.0, 2 / 3.0}) train_horizons(plan, i - 1 + share);
+      return;
     }
   }
 
@@ -127,7 +140,7 @@ class Trainer {
     return loss.item<double>();
   }
 
-  void train_horizons(const std::string& plan, int i) {
+  void train_horizons(const std::string& plan, double i) {
     const double lr = grid_rate(task_, i);
     if (plan == "constant") return train(plan, lr, {horizons.begin(), horizons.end()});
     for (const std::int64_t steps : horizons) train(plan, lr, {steps});
@@ -143,6 +156,14 @@ class Trainer {
       lr = outcome.lr;
     }
     return lr;
+  }
+
+  /// Whether the longest training by a plan diverges at a rate.
+  bool diverges(const std::string& plan, double lr) const {
+    return std::any_of(outcomes_.begin(), outcomes_.end(), [&](const Outcome& outcome) {
+      return outcome.plan == plan && outcome.steps == max_steps && outcome.lr == lr &&
+             std::isinf(outcome.val_loss);
+    });
   }
 
   const Task& task_;
