@@ -6,7 +6,7 @@
 // judges the kinds held out, too, which is for a rule that is finished. --kinds: also prints a
 // table for each kind. FILE: more suggestions, a CSV file with the columns
 // name,task,plan,lr,updates; the plan is "constant", "cosine" or "both", and the lr is empty where
-// there is no suggestion.
+// there is no suggestion. The columns low and high of an interval may follow.
 
 #include <algorithm>
 #include <cmath>
@@ -32,6 +32,9 @@ using Rows = std::vector<std::vector<std::string>>;
 /// The results of one way to choose a rate, or to do without one.
 struct Result {
   std::vector<double> share, regret, decades, updates;
+  /// Of the intervals: half of the width in decades, and the share of the time share that is left
+  /// at the worse end.
+  std::vector<double> half_width, worse_end;
   std::size_t asked = 0;
 
   void add(const PlanOutcomes& outcomes, std::optional<double> lr, double updates_spent) {
@@ -39,6 +42,12 @@ struct Result {
     if (!lr || !std::isfinite(*lr)) return;
     push_back(outcomes, outcomes.loss_at(*lr), updates_spent);
     decades.push_back(std::log10(*lr / outcomes.best_rate()));
+  }
+
+  void add_interval(const PlanOutcomes& outcomes, double lr, double low, double high) {
+    half_width.push_back(std::log10(high / low) / 2);
+    worse_end.push_back(std::min(outcomes.time_share(low), outcomes.time_share(high)) /
+                        outcomes.time_share(lr));
   }
 
   /// A training without a rate, which ends with this loss.
@@ -96,6 +105,14 @@ class Results {
       }
       std::printf(" %zu/%zu | %.0f |\n", result.share.size(), result.asked, median(result.updates));
     }
+    for (const auto& [name, result] : results_) {
+      if (result.worse_end.empty()) continue;
+      std::printf(
+          "%s: half of the interval %.2f decades (median); its worse end keeps %.2f of the "
+          "time share (median; lowest tenth %.2f)\n",
+          name.c_str(), lrfinder::quantile(result.half_width, 0.5),
+          lrfinder::quantile(result.worse_end, 0.5), lrfinder::quantile(result.worse_end, 0.1));
+    }
   }
 
  private:
@@ -140,14 +157,25 @@ void add_random_search(Results& results, const PlanOutcomes& outcomes, double ce
   }
 }
 
+/// By how much `find` multiplies the best rate of a short training for a longer one.
+double carried(int steps, int longer, const std::string& plan) {
+  const double exponent =
+      lrfinder::detail::length_exponent(lrfinder::TrainingPlan().steps(longer).decay(
+          plan == "cosine" ? lrfinder::Decay::cosine : lrfinder::Decay::none));
+  return std::pow(static_cast<double>(steps) / longer, exponent);
+}
+
 void judge(Results& results, const TrainedTask& task, const std::string& plan,
            const std::string& folder, const Rows& suggestions, const Rows& parameter_free) {
   const PlanOutcomes& outcomes = task.plans.at(plan);
   add_recipes(results, outcomes, folder + "/curves/" + task.name + ".csv");
   for (const auto& [steps, losses] : outcomes.by_horizon) {
     if (steps == outcomes.longest()) continue;
-    results["knows the best after " + std::to_string(steps)].add(
-        outcomes, refined_best_rate(losses), static_cast<double>(steps) * 13);
+    const std::string name = "knows the best after " + std::to_string(steps);
+    const double best = refined_best_rate(losses), updates = static_cast<double>(steps) * 13;
+    results[name].add(outcomes, best, updates);
+    results[name + ", carried"].add(outcomes, best * carried(steps, outcomes.longest(), plan),
+                                    updates);
   }
   const auto& other_order = task.other_order;
   if (const auto found = other_order.find(plan); found != other_order.end()) {
@@ -162,6 +190,10 @@ void judge(Results& results, const TrainedTask& task, const std::string& plan,
     const double updates = row.size() > 4 && !row[4].empty() ? std::stod(row[4]) : 0;
     results[row.at(0)].add(outcomes, is_answered ? std::optional(std::stod(row[3])) : std::nullopt,
                            updates);
+    if (is_answered && row.size() > 6) {
+      results[row.at(0)].add_interval(outcomes, std::stod(row[3]), std::stod(row[5]),
+                                      std::stod(row[6]));
+    }
   }
   for (const auto& row : parameter_free) {
     if (row.at(0) != task.name || row.at(1) != plan) continue;

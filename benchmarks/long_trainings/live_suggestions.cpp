@@ -1,5 +1,5 @@
 // Asks LRFinder for a learning rate on every task of long_trainings, and prints what
-// `judge --suggestions` reads: name,task,plan,lr,updates.
+// `judge --suggestions` reads: name,task,plan,lr,updates,low,high.
 //
 //   live_suggestions [--held-out] [--only KIND]
 //
@@ -26,6 +26,7 @@ void print(const std::string& name, const Task& task, const std::string& plan,
   try {
     const lrfinder::Suggestion suggestion = suggest();
     std::cout << suggestion.lr << ',' << suggestion.updates;
+    if (suggestion.low > 0) std::cout << ',' << suggestion.low << ',' << suggestion.high;
   } catch (const lrfinder::NoSuggestion&) {
     std::cout << ',';
   }
@@ -58,6 +59,11 @@ void print_suggestions(const Task& task) {
       suggestion.updates = result.total_iter + 100;
       return suggestion;
     });
+    // The loss that a user would watch.
+    const Batches held_back{{task.samples->held_input, task.samples->held_target}};
+    torch::manual_seed(2);
+    print("find with validation", task, name,
+          [&] { return finder.find(batches, held_back, lrfinder::FindOptions().plan(plan)); });
   }
 }
 
@@ -78,7 +84,7 @@ int main(int argc, char** argv) try {
     }
   }
   torch::set_num_threads(1);
-  std::cout << "name,task,plan,lr,updates\n";
+  std::cout << "name,task,plan,lr,updates,low,high\n";
   for (const Task& task : all_tasks()) {
     if (task.held_out > 0 && !held_out) continue;
     if (only.empty() || task.kind == only) print_suggestions(task);
