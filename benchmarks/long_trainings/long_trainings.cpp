@@ -36,7 +36,7 @@ void round_column(std::vector<double>& column) {
 }
 
 /// The history with five digits, to keep the files small.
-lrfinder::History rounded(lrfinder::History history) {
+lrfinder::History shortened(lrfinder::History history) {
   history.wall_seconds = 0;
   for (auto* column : {&history.lr, &history.loss, &history.raw_loss}) round_column(*column);
   for (auto& column : history.group_lr) round_column(column);
@@ -70,7 +70,7 @@ void train_and_save(const Task& task, bool with_other_order, const std::string& 
   const auto start = std::chrono::steady_clock::now();
   Trainer trainer(task);
   constexpr std::int64_t num_iter = 100;
-  rounded(trainer.range_test(num_iter)).save(folder + "/curves/" + task.name + ".csv");
+  shortened(trainer.range_test(num_iter)).save(folder + "/curves/" + task.name + ".csv");
   trainer.train_grid();
   if (with_other_order) trainer.train_other_order(2);
   std::ostringstream outcomes, tasks;
