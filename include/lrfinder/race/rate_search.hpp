@@ -56,7 +56,7 @@ struct RateSearchConstants {
   /// A descent by this share is too slight to tell; a long trial that lowers the loss by so much
   /// more shows that the training begins slowly.
   static constexpr double slight_descent = 0.005;
-  static constexpr double later_descent = 0.04;
+  static constexpr double later_descent = 0.03;
   /// A lesser descent than this needs a loss before training of the same batches to compare with.
   static constexpr double sure_descent = 0.15;
   /// Without a descent so many lower rates are tried, with twice the spacing.
@@ -115,8 +115,7 @@ class RateSearch {
       untrained_loss_ = loss_of_no_change(level);
     }
     // Past a divergence the loss may be level: the descent lies below.
-    for (int i = 0; i < Constants::max_steps_down && descent(level) < Constants::slight_descent;
-         ++i) {
+    for (int i = 0; i < Constants::max_steps_down && !descends(level); ++i) {
       run_trial(level, level.lowest_log_lr() - 2 * level.spacing);
     }
     extend(level, max_trials(level, share));
