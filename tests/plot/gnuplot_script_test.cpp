@@ -281,6 +281,25 @@ TEST_CASE("the trials that followed a range test are drawn, and their interval i
   CHECK(range(text, "y").first < 0.1);
 }
 
+TEST_CASE("the interval is shaded as far as the axis goes") {
+  const History history = histories::recorded({});
+  Suggestion open{0.02, 50, 1, "mine", ""};
+  open.high = std::numeric_limits<double>::infinity();
+  open.trials = {{0.02, 50, 1, false, {}}};
+  CHECK_THAT(script(history, PlotOptions().mark(open).lr_range(1e-3, 1)),
+             contains("rectangle from 0.001,graph 0 to 1,graph 1"));
+  open.low = 2;
+  CHECK_FALSE(contains("rectangle from 2")
+                  .match(script(history, PlotOptions().mark(open).lr_range(1e-3, 1))));
+}
+
+TEST_CASE("of a trial only finite numbers are drawn") {
+  History history = histories::recorded({});
+  const double infinity = std::numeric_limits<double>::infinity();
+  history.found = lrfinder::FoundRate{0.02, 0.01, 0.04, {{0.01, 50, -infinity, false, {}}}};
+  CHECK_THAT(script(history), contains("$long_trials << EOD\nNaN NaN\n0.01 NaN\nEOD"));
+}
+
 TEST_CASE("a trial that diverged stands at the top of the picture") {
   History history = histories::recorded({});
   history.found = lrfinder::FoundRate{

@@ -153,6 +153,14 @@ TEST_CASE("a mark that has no place on the axes is in the legend", "[gnuplot]") 
   CHECK_THAT(out.str(), contains("mine: 0.3"));
 }
 
+TEST_CASE("an interval without an end can be drawn", "[gnuplot]") {
+  lrfinder::Suggestion open{0.02, 50, 1, "mine", ""};
+  open.high = std::numeric_limits<double>::infinity();
+  open.trials = {{0.02, 50, 1, false, {}}};
+  const TemporaryDirectory directory;
+  CHECK_NOTHROW(plot(histories::recorded({}), directory / "lr.svg", PlotOptions().mark(open)));
+}
+
 TEST_CASE("several curves fit into one picture", "[gnuplot]") {
   const TemporaryDirectory directory;
   std::vector<NamedCurve> curves;

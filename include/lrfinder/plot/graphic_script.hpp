@@ -94,9 +94,14 @@ class GraphicScript {
              ",0.97 right rotate by 90 textcolor rgb '#707070'");
       }
     }
-    if (picture_.trials && picture_.trials->low < picture_.trials->high) {
-      line("set object rectangle from " + to_text(picture_.trials->low) + ",graph 0 to " +
-           to_text(picture_.trials->high) + ",graph 1 behind fc rgb '#DDEFE6' fs solid noborder");
+    if (picture_.trials) {
+      // Within the axis, as infinity is no number to gnuplot.
+      const double low = std::max(picture_.trials->low, picture_.lr.range.low);
+      const double high = std::min(picture_.trials->high, picture_.lr.range.high);
+      if (low < high) {
+        line("set object rectangle from " + to_text(low) + ",graph 0 to " + to_text(high) +
+             ",graph 1 behind fc rgb '#DDEFE6' fs solid noborder");
+      }
     }
     if (picture_.show_lr) vertical(*picture_.show_lr, " dt 2 lc rgb '#404040'");
     if (!picture_.single()) return;

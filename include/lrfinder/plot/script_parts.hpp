@@ -53,6 +53,11 @@ inline std::string shape(std::size_t i) {
 /// The name of a curve's data.
 inline std::string block(std::size_t curve) { return "$curve" + std::to_string(curve); }
 
+/// A number as gnuplot reads it. What is not finite is undefined: nothing is drawn there.
+inline std::string number_or_gap(double value) {
+  return std::isfinite(value) ? to_text(value) : "NaN";
+}
+
 /// The data of all curves, and the scale on which changes are drawn.
 inline std::string data_blocks(const Picture& picture) {
   std::string text =
@@ -64,8 +69,7 @@ inline std::string data_blocks(const Picture& picture) {
       const char* separator = "";
       for (const Column* column : {&curve.lr, &curve.loss, &curve.raw_loss, &curve.change,
                                    &curve.lower, &curve.upper, &curve.metric}) {
-        const bool known = !column->empty() && std::isfinite((*column)[row]);
-        text += separator + (known ? to_text((*column)[row]) : "NaN");
+        text += separator + (column->empty() ? "NaN" : number_or_gap((*column)[row]));
         separator = " ";
       }
       text += "\n";
@@ -82,7 +86,7 @@ inline std::string trial_blocks(const Picture& picture) {
   const auto data = [](const char* name, const Column& lr, const Column& loss) {
     std::string text = std::string("$") + name + " << EOD\nNaN NaN\n";
     for (std::size_t i = 0; i < lr.size(); ++i) {
-      text += to_text(lr[i]) + " " + to_text(loss[i]) + "\n";
+      text += number_or_gap(lr[i]) + " " + number_or_gap(loss[i]) + "\n";
     }
     return text + "EOD\n";
   };
@@ -109,8 +113,7 @@ inline std::string axis_commands(const std::string& name, const Axis& axis, bool
 
 /// Something to plot that is a single point.
 inline std::string point(double x, double y) {
-  const auto number = [](double value) { return std::isfinite(value) ? to_text(value) : "NaN"; };
-  return "'+' using (" + number(x) + "):(" + number(y) + ") every ::::0";
+  return "'+' using (" + number_or_gap(x) + "):(" + number_or_gap(y) + ") every ::::0";
 }
 
 /// Something to plot that is defined and cannot be seen. Without it a curve of which nothing can be
