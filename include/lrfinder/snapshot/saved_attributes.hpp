@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -8,7 +9,6 @@
 
 #include <lrfinder/snapshot/restore_errors.hpp>
 #include <lrfinder/snapshot/saved_tensors.hpp>
-#include <lrfinder/torch/compatibility.hpp>
 #include <lrfinder/torch/module.hpp>
 
 namespace lrfinder::detail {
@@ -16,19 +16,19 @@ namespace lrfinder::detail {
 /// The attributes of a TorchScript module and its submodules, any of which its code may assign
 /// anew: numbers, tensors, lists and so on. A module of C++ has none that could be seen.
 ///
-/// Lists, dictionaries and objects are set aside, and copies work in their place during the test;
-/// the tensors in them are not copied but saved like any other.
+/// Lists, dictionaries, tuples and objects are set aside, and copies work in their place during the
+/// test; the tensors in them are not copied but saved like any other. What LibTorch cannot look
+/// into, as an object of a C++ class, stays in its place.
 class SavedAttributes {
  public:
   /// Saves the tensors into `tensors`. Changes nothing yet.
   SavedAttributes(const ModuleHandle& module, SavedTensors& tensors) {
     module.each_script_object([&](const Object& object) {
       for (std::size_t slot = 0; slot < object->slots().size(); ++slot) {
-        saved_.push_back({object, slot, object->getSlot(slot), {}});
-        keep_tensors(saved_.back().value, tensors);
+        const c10::IValue& value = object->getSlot(slot);
+        saved_.push_back({object, slot, value, copy_of(value, tensors)});
       }
     });
-    for (Attribute& attribute : saved_) attribute.copy = copy_of(attribute.value);
   }
 
   /// Sets the saved values aside; copies take the place of those that can be changed.
@@ -57,28 +57,49 @@ class SavedAttributes {
     c10::IValue copy;
   };
 
-  // Saves all tensors in a value, and has copies share them.
-  void keep_tensors(const c10::IValue& value, SavedTensors& tensors) {
-    c10::IValue::HashAliasedIValues parts;
-    value.getSubValues(parts);
-    for (const c10::IValue& part : parts) {
-      if (part.isTensor()) tensors.save(part.toTensor());
-      if (part.isTensor() || part.isModule()) shared_[part] = part;
+  // A copy that shares tensors, which are saved, and submodules. IValue::deepcopy() would take
+  // tensors that share memory for one and the same, and throws at objects of C++ classes.
+  c10::IValue copy_of(const c10::IValue& value, SavedTensors& tensors) {
+    if (value.isTensor()) tensors.save(value.toTensor());
+    const bool has_parts = value.isList() || value.isGenericDict() || value.isTuple() ||
+                           (value.isObject() && !value.isModule());
+    if (!has_parts) return value;
+    const void* const original = value.internalToPointer();
+    const auto known = copies_.find(original);
+    if (known != copies_.end()) return known->second;
+    if (value.isTuple()) {
+      std::vector<c10::IValue> parts;
+      for (const c10::IValue& part : value.toTupleRef().elements()) {
+        parts.push_back(copy_of(part, tensors));
+      }
+      return copies_[original] = c10::ivalue::Tuple::create(std::move(parts));
     }
-  }
-
-  // One that was made in C++ may have no copy; it stays in its place.
-  c10::IValue copy_of(const c10::IValue& value) {
-    if (value.isTensor() || value.isModule()) return value;
-    try {
-      return value.deepcopy(shared_);
-    } catch (const c10::Error&) {
-      return value;
+    // The others may contain themselves, so that they are known before their parts are copied.
+    if (value.isList()) {
+      const auto list = value.toList();
+      c10::impl::GenericList copy(list.elementType());
+      copies_[original] = copy;
+      for (std::size_t i = 0; i < list.size(); ++i) copy.push_back(copy_of(list.get(i), tensors));
+    } else if (value.isGenericDict()) {
+      const auto dictionary = value.toGenericDict();
+      c10::impl::GenericDict copy(dictionary.keyType(), dictionary.valueType());
+      copies_[original] = copy;
+      for (const auto& entry : dictionary) {
+        copy.insert(entry.key(), copy_of(entry.value(), tensors));
+      }
+    } else {
+      const Object object = value.toObject();
+      const Object copy = object->copy();
+      copies_[original] = copy;
+      for (std::size_t slot = 0; slot < object->slots().size(); ++slot) {
+        copy->setSlot(slot, copy_of(object->getSlot(slot), tensors));
+      }
     }
+    return copies_[original];
   }
 
   std::vector<Attribute> saved_;
-  CopiedValues shared_;
+  std::unordered_map<const void*, c10::IValue> copies_;  // by what they were copied from
 };
 
 }  // namespace lrfinder::detail

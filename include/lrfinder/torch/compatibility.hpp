@@ -117,19 +117,6 @@ inline void set_autocast(torch::DeviceType type, bool enabled, at::ScalarType dt
 }
 #endif
 
-namespace traits {
-
-// LibTorch 2 adds a device to the arguments of IValue::deepcopy(), 2.14 has another type of map.
-template <class Map>
-Map memo_of(c10::IValue (c10::IValue::*deepcopy)(Map&) const);
-template <class Map, class Device>
-Map memo_of(c10::IValue (c10::IValue::*deepcopy)(Map&, Device) const);
-
-}  // namespace traits
-
-/// What IValue::deepcopy() has copied already, by what it was copied from.
-using CopiedValues = decltype(traits::memo_of(&c10::IValue::deepcopy));
-
 /// Multiplies the tensors, all of one device and type, by `factor` in place; sets `found` to 1 when
 /// one of them holds an infinity or a NaN. `factor` and `found` are float tensors of one element on
 /// the same device.
