@@ -1,0 +1,269 @@
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fuzzer/FuzzedDataProvider.h>
+#include <initializer_list>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <lrfinder/curve.hpp>
+
+// What follows the last NUL byte of an input is read as a saved history; what precedes it makes the
+// options. Either one of the library's errors is thrown, in one line, or there is a script: every
+// string and every block of data ends where it should, all numbers are ones that gnuplot can draw,
+// and but for its strings the script is that of a text without any special character.
+
+namespace {
+
+using lrfinder::History;
+using lrfinder::PictureFormat;
+using lrfinder::PlotOptions;
+using lrfinder::Suggestion;
+
+[[noreturn]] void fail(const char* what, std::string_view where) {
+  std::fprintf(stderr, "%s: %.*s\n", what, static_cast<int>(where.size()), where.data());
+  std::abort();
+}
+
+double number(FuzzedDataProvider& bytes) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  if (bytes.ConsumeBool()) return bytes.ConsumeFloatingPointInRange(0.0, 10.0);
+  if (bytes.ConsumeBool()) {
+    return bytes.PickValueInArray({0.0, -1.0, 5e-324, 1e-150, 1e150, 1.7e308, infinity, -infinity,
+                                   std::numeric_limits<double>::quiet_NaN()});
+  }
+  const auto bits = bytes.ConsumeIntegral<std::uint64_t>();
+  double value = 0;
+  std::memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+/// A text of the same shape in which nothing is special.
+std::string harmless(std::string_view text) {
+  std::string plain;
+  for (const auto& character : lrfinder::detail::characters(text)) {
+    plain += character == "\n" || character == " " ? character : "x";
+  }
+  return plain;
+}
+
+struct Drawn {
+  std::string script, page;
+  std::size_t curves, rows;
+};
+
+/// Draws a history with options made of some bytes. `plain`: with harmless texts in place of those
+/// that the input has.
+Drawn draw(std::string_view options_bytes, History history, bool plain) {
+  FuzzedDataProvider bytes(reinterpret_cast<const std::uint8_t*>(options_bytes.data()),
+                           options_bytes.size());
+  const auto made_plain = [&](std::string text) { return plain ? harmless(text) : text; };
+  const std::string text = made_plain(bytes.ConsumeRandomLengthString(100));
+  PlotOptions options;
+  const auto format = bytes.PickValueInArray(
+      {PictureFormat::svg, PictureFormat::png, PictureFormat::pdf, PictureFormat::txt});
+  if (bytes.ConsumeBool()) options.title(text);
+
+  const auto marks = bytes.ConsumeIntegralInRange(0, 2);
+  for (int i = 0; i < marks; ++i) {
+    Suggestion mark{number(bytes), 0, number(bytes), text, text};
+    mark.low = number(bytes);
+    mark.high = number(bytes);
+    for (auto trials = bytes.ConsumeIntegralInRange(0, 2); trials > 0; --trials) {
+      mark.trials.push_back({number(bytes), trials, number(bytes), bytes.ConsumeBool()});
+    }
+    options.mark(mark);
+  }
+  if (marks == 0 && bytes.ConsumeBool()) {
+    namespace suggest = lrfinder::suggest;
+    options.recipes({suggest::steepest, suggest::steep, suggest::valley, suggest::minimum,
+                     suggest::slide, suggest::ignite, suggest::found});
+  }
+  const auto skipped = [&]() -> std::size_t {
+    return bytes.ConsumeBool() ? bytes.ConsumeIntegral<std::size_t>() : bytes.ConsumeBool();
+  };
+  options.skip_start(skipped()).skip_end(skipped());
+  if (bytes.ConsumeBool()) options.log_lr(bytes.ConsumeBool());
+  options.log_loss(bytes.ConsumeBool());
+  if (bytes.ConsumeBool()) options.show_lr(number(bytes));
+  // In braces, which are read from left to right.
+  const std::pair lrs{number(bytes), number(bytes)}, losses{number(bytes), number(bytes)};
+  if (bytes.ConsumeBool()) options.lr_range(lrs.first, lrs.second);
+  if (bytes.ConsumeBool()) options.loss_range(losses.first, losses.second);
+  const auto length = [&] { return bytes.ConsumeIntegralInRange(5, 20100); };
+  const std::pair pixels{length(), length()}, characters{length(), length()};
+  if (bytes.ConsumeBool()) options.size(pixels.first, pixels.second);
+  if (bytes.ConsumeBool()) options.text_size(characters.first, characters.second);
+
+  const auto metric = bytes.ConsumeIntegralInRange(0, 3);
+  if (metric == 1) options.metric("grad_norm");
+  if (metric == 2) {
+    history.metrics = {{text, history.loss}};
+    options.metric(text);
+  }
+  if (metric == 3 && !history.metrics.empty()) {
+    auto [name, values] = *history.metrics.begin();
+    history.metrics = {{made_plain(name), values}};
+    options.metric(made_plain(name));
+  }
+  const bool has_band = bytes.ConsumeBool();
+  const auto count = bytes.ConsumeIntegralInRange<std::size_t>(1, 3);
+  std::vector<lrfinder::NamedCurve> curves;
+  for (std::size_t i = 0; i < count; ++i) {
+    curves.push_back({(count > 1 ? std::to_string(i) : "") + text, history});
+    if (has_band) curves[i].lower = history.raw_loss, curves[i].upper = history.loss;
+  }
+
+  namespace detail = lrfinder::detail;
+  const auto picture = detail::Composer(curves, options).compose();
+  const detail::Layout layout(picture, options.width(), options.height());
+  const auto [columns, rows] = options.text_size().value_or(std::pair(80, 24));
+  return {format == PictureFormat::txt ? detail::text_script(picture, columns, rows)
+                                       : detail::gnuplot_script(picture, layout, format),
+          detail::html_page(picture, layout, "<svg></svg>"), count,
+          history.size() - options.skip_start() - options.skip_end()};
+}
+
+bool begins_with(std::string_view text, std::string_view beginning) {
+  return text.substr(0, beginning.size()) == beginning;
+}
+
+/// The piece of a text up to a separator, which is taken off with it.
+std::string_view take(std::string_view& text, char separator) {
+  return lrfinder::detail::take_up_to(text, separator);
+}
+
+double finite_number(std::string_view text) {
+  const auto value = lrfinder::detail::number_from<double>(text);
+  if (!value || !std::isfinite(*value)) fail("no finite number", text);
+  return *value;
+}
+
+void check_characters(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t size = lrfinder::detail::character_size(text);
+    if (size == 0 || (lrfinder::detail::is_control(text.substr(0, size)) && text[0] != '\n')) {
+      fail("a byte that is no text", text);
+    }
+    text.remove_prefix(size);
+  }
+}
+
+/// The script without the contents of its strings, in which gnuplot and this find the same ends.
+std::string without_strings(std::string_view script) {
+  std::string rest;
+  std::string string;
+  char quote = '\0';
+  for (const char letter : script) {
+    if (quote == '\0') {
+      rest += letter;
+      if (letter == '\'' || letter == '"') quote = letter, string.clear();
+    } else if (letter == quote) {
+      if (quote == '"' && string != R"(\047)" && string != R"(\n)") fail("not a constant", string);
+      quote = '\0';
+    } else {
+      if (letter == '\n') fail("a line ends within a string", string);
+      string += letter;
+    }
+  }
+  if (quote != '\0') fail("a string does not end", string);
+  // A text of several pieces is one string, as a harmless text is.
+  for (auto at = rest.find("'.\".'"); at != std::string::npos; at = rest.find("'.\".'", at)) {
+    rest.erase(at, 4);
+  }
+  return rest;
+}
+
+/// Reads the lines of a script without strings.
+void check_lines(std::string_view script, const Drawn& drawn) {
+  std::size_t blocks = 0;
+  bool logarithmic = false;
+  while (!script.empty()) {
+    const std::string_view line = take(script, '\n');
+    const bool is_curve = line == lrfinder::detail::block(blocks) + " << EOD";
+    if (is_curve || line == "$short_trials << EOD" || line == "$long_trials << EOD") {
+      std::size_t rows = 0;
+      std::string_view row;
+      for (row = take(script, '\n'); row != "EOD" && !script.empty(); row = take(script, '\n')) {
+        std::size_t fields = 0;
+        for (; !row.empty(); ++fields) {
+          const auto field = take(row, ' ');
+          if (field != "NaN") finite_number(field);
+        }
+        if (fields != (is_curve ? 7 : 2)) fail("not a row of data", line);
+        ++rows;
+      }
+      if (row != "EOD") fail("data without an end", line);
+      if (is_curve && rows != drawn.rows) fail("rows are missing", line);
+      blocks += is_curve;
+      continue;
+    }
+    bool is_command = false;
+    for (const char* command :
+         {"# lr, ", "set ", "unset ", "reset", "plot ", "symlog(y) = sgn(y) * log10("}) {
+      is_command = is_command || begins_with(line, command);
+    }
+    if (!is_command) fail("not a command", line);
+    for (const char* number : {"inf", "nan"}) {
+      if (line.find(number) != std::string_view::npos) fail("a number that is not finite", line);
+    }
+    if (line == "set logscale x" || line == "unset logscale x") logarithmic = line[0] == 's';
+    for (const std::string_view axis : {"set xrange [", "set yrange ["}) {
+      if (!begins_with(line, axis)) continue;
+      std::string_view ends = line.substr(axis.size());
+      const double low = finite_number(take(ends, ':'));
+      const double high = finite_number(take(ends, ']'));
+      if (!(low < high) || (axis[4] == 'x' && logarithmic && low <= 0)) fail("no range", line);
+    }
+    constexpr std::string_view rectangle = "set object rectangle from ";
+    if (begins_with(line, rectangle)) {
+      std::string_view ends = line.substr(rectangle.size());
+      if (finite_number(take(ends, ',')) <= 0 && logarithmic) fail("not on the axis", line);
+    }
+  }
+  if (blocks != drawn.curves) fail("curves are missing", "");
+}
+
+/// What of a page could end a string, an element or a line of the script.
+std::string special_letters(std::string_view page) {
+  std::string special;
+  for (const char letter : page) {
+    if (std::string_view("<>\"\n").find(letter) != std::string_view::npos) special += letter;
+  }
+  return special;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
+  const std::string_view input(reinterpret_cast<const char*>(bytes), size);
+  const std::size_t end_of_options = input.rfind('\0');
+  const std::string_view csv = input.substr(end_of_options + 1);  // of all where there is no NUL
+  const std::string_view options =
+      input.substr(0, end_of_options == std::string_view::npos ? 0 : end_of_options);
+  try {
+    const History history = lrfinder::from_csv(csv);
+    const Drawn drawn = draw(options, history, false);
+    check_characters(drawn.script);
+    const std::string commands = without_strings(drawn.script);
+    check_lines(commands, drawn);
+    const Drawn plain = draw(options, history, true);
+    if (commands != without_strings(plain.script)) fail("a text is part of a command", commands);
+    check_characters(drawn.page);
+    if (special_letters(drawn.page) != special_letters(plain.page)) {
+      fail("a text is part of the page", drawn.page);
+    }
+  } catch (const lrfinder::Error& error) {
+    for (const char letter : std::string_view(error.what())) {
+      if (static_cast<unsigned char>(letter) < 0x20)
+        fail("an error of several lines", error.what());
+    }
+  }
+  return 0;
+}
