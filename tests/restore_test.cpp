@@ -336,3 +336,58 @@ TEST_CASE("training after a range test of any kind is the training without it") 
     REQUIRE(same_bits(after_twenty_steps(true), after_twenty_steps(false)));
   }
 }
+
+TEST_CASE("what the finder is not told of stays as user code leaves it") {
+  faults = Faults();
+  Trained trained(1, maker<SGD>(SGDOptions(1e-3)), false);
+  const Everything before(*trained.model, *trained.optimizer);
+  Tensor named = torch::zeros({1});
+  Tensor unnamed = torch::zeros({1});
+  std::mt19937 bits(1);
+  auto generator = at::detail::createCPUGenerator(1);
+  const Tensor state = generator.get_state();
+  int calls = 0;
+  LRFinder finder(trained.model, *trained.optimizer, faulty_criterion);
+  finder.also_restore(named);
+  finder.range_test(class_batches(2, 6, 4, 3),
+                    RangeTestOptions().num_iter(4).on_iteration([&](const lrfinder::Iteration&) {
+                      named.add_(1);
+                      unnamed.add_(1);
+                      bits();
+                      torch::rand({1}, generator);
+                      ++calls;
+                    }));
+  CHECK(before.differences(Everything(*trained.model, *trained.optimizer)) == "");
+  CHECK(named.item<float>() == 0);
+  CHECK(unnamed.item<float>() == 4);
+  std::mt19937 four_later(1);
+  four_later.discard(4);
+  CHECK(bits == four_later);
+  CHECK_FALSE(same_bits(generator.get_state(), state));
+  CHECK(calls == 4);
+}
+
+TEST_CASE("a loader that was in the middle of a pass is not put back there") {
+  // Goes on with each pass where the last one ended.
+  struct Stream {
+    struct Iterator {
+      const TensorBatch& operator*() const { return stream->batches[stream->position]; }
+      Iterator& operator++() {
+        stream->position = (stream->position + 1) % stream->batches.size();
+        return *this;
+      }
+      bool operator!=(const Iterator& other) const { return stream != other.stream; }
+      Stream* stream;
+    };
+    Iterator begin() { return {this}; }
+    static Iterator end() { return {nullptr}; }
+    std::vector<TensorBatch> batches;
+    std::size_t position = 0;
+  };
+  faults = Faults();
+  Trained trained(1, maker<SGD>(SGDOptions(1e-3)), false);
+  Stream loader{class_batches(5, 6, 4, 3), 1};
+  LRFinder finder(trained.model, *trained.optimizer, faulty_criterion);
+  finder.range_test(loader, RangeTestOptions().num_iter(7).diverge_th(0));
+  CHECK(loader.position != 1);
+}
