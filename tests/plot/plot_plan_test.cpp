@@ -1,5 +1,6 @@
 #include <catch2.hpp>
 #include <fstream>
+#include <limits>
 #include <sstream>
 #include <string>
 #include <temporary_directory.hpp>
@@ -63,11 +64,20 @@ TEST_CASE("a plan is drawn as text as large as it is asked to be", "[gnuplot]") 
   CHECK_THAT(out.str(), contains("cosine decay over 100 steps"));
 }
 
+TEST_CASE("the highest peak has an axis that ends") {
+  const std::string script =
+      lrfinder::detail::plan_script(TrainingPlan().steps(9), std::numeric_limits<double>::max(),
+                                    lrfinder::PictureFormat::svg, {});
+  CHECK_THAT(script, contains("set yrange [") && !contains(":inf]"));
+}
+
 TEST_CASE("a plan that has no picture is refused, and no file is made") {
   const TemporaryDirectory folder;
   const std::string path = folder / "plan.svg";
   CHECK_THROWS_AS(plot(TrainingPlan(), path), InvalidOption);
   CHECK_THROWS_WITH(plot(TrainingPlan().steps(9), path, {}, -1.0), contains("the peak (-1)"));
+  const double infinity = std::numeric_limits<double>::infinity();
+  CHECK_THROWS_WITH(plot(TrainingPlan().steps(9), path, {}, infinity), contains("the peak (inf)"));
   CHECK_THROWS_AS(plot(TrainingPlan().steps(9), path, PlotOptions().size(1, 1)), InvalidOption);
   CHECK(picture_in(path).empty());
 }

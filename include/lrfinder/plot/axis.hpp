@@ -68,13 +68,15 @@ inline std::vector<Tick> even_ticks(Range range, int count) {
     if (nice * unit >= width) step = nice * unit;
   }
   const double largest = std::max(std::fabs(range.low), std::fabs(range.high));
-  const int decimals = std::max(0, static_cast<int>(-std::floor(std::log10(step) + 1e-9)));
+  // Not an int yet: it is infinite where the narrowest ranges leave no step.
+  const double decimals = std::max(0.0, -std::floor(std::log10(step) + 1e-9));
   const bool scientific = largest >= 1e5 || decimals > 5;
   std::vector<Tick> ticks;
   for (int i = 0; i <= 2 * count; ++i) {
     const double value = (std::ceil(range.low / step) + i) * step + 0.0;
     if (!(value <= range.high)) break;
-    const std::string label = scientific ? rounded(value, 4) : fixed_text(value, decimals);
+    const std::string label =
+        scientific ? rounded(value, 4) : fixed_text(value, static_cast<int>(decimals));
     ticks.push_back({value, with_minus_sign(label)});
   }
   return ticks;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -54,7 +55,8 @@ struct DrawnPlan {
 inline Axis axis_around(const std::vector<double>& values, int ticks) {
   const auto [low, high] = std::minmax_element(values.begin(), values.end());
   const double margin = *high > *low ? 0.04 * (*high - *low) : 0.1 * std::max(*high, 1e-12);
-  return linear_axis({*low - margin, *high + margin}, ticks);
+  return linear_axis({*low - margin, std::min(*high + margin, std::numeric_limits<double>::max())},
+                     ticks);
 }
 
 /// The script that draws a plan: the rates over the steps and, where the plan cycles the momentum,

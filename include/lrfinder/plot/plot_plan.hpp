@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <ostream>
 #include <string>
@@ -19,8 +20,8 @@ namespace detail {
 
 inline std::string plan_file(const TrainingPlan& plan, std::optional<double> peak,
                              const std::string& ending, const PlotOptions& options) {
-  if (peak && !(*peak > 0)) {
-    throw InvalidOption("plot: the peak (" + to_text(*peak) + ") must be positive");
+  if (peak && !(*peak > 0 && std::isfinite(*peak))) {
+    throw InvalidOption("plot: the peak (" + to_text(*peak) + ") must be positive and finite");
   }
   check(options);
   const auto script = [&](PictureFormat format) {
@@ -46,8 +47,8 @@ inline std::string plan_file(const TrainingPlan& plan, std::optional<double> pea
 /// count; the default title is to_string(plan). `peak`: the highest rate; without one, and where
 /// the plan does not know it, the picture shows shares of the peak.
 ///
-/// Throws InvalidOption for a plan without steps and a peak that is not positive, PlotError where
-/// the picture cannot be drawn or written.
+/// Throws InvalidOption for a plan without steps and a peak that is not positive and finite,
+/// PlotError where the picture cannot be drawn or written.
 inline void plot(const TrainingPlan& plan, const std::string& path, const PlotOptions& options = {},
                  std::optional<double> peak = std::nullopt) {
   if (!peak) peak = plan.peak();
