@@ -7,6 +7,7 @@
 #include <fuzzer/FuzzedDataProvider.h>
 #include <initializer_list>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,9 +16,10 @@
 #include <lrfinder/curve.hpp>
 
 // What follows the last NUL byte of an input is read as a saved history; what precedes it makes the
-// options. Either one of the library's errors is thrown, in one line, or there is a script: every
-// string and every block of data ends where it should, all numbers are ones that gnuplot can draw,
-// and but for its strings the script is that of a text without any special character.
+// options and a training plan. Either one of the library's errors is thrown, in one line, or there
+// are scripts that draw both: every string and every block of data ends where it should, all
+// numbers are ones that gnuplot can draw, and but for its strings a script is that of a text
+// without any special character.
 
 namespace {
 
@@ -54,7 +56,7 @@ std::string harmless(std::string_view text) {
 }
 
 struct Drawn {
-  std::string script, page;
+  std::string script, page, plan;
   std::size_t curves, rows;
 };
 
@@ -120,13 +122,22 @@ Drawn draw(std::string_view options_bytes, History history, bool plain) {
     if (has_band) curves[i].lower = history.raw_loss, curves[i].upper = history.loss;
   }
 
+  constexpr std::int64_t many = std::numeric_limits<std::int64_t>::max();
+  const auto steps = bytes.ConsumeIntegralInRange<std::int64_t>(1, bytes.ConsumeBool() ? many : 40);
+  const auto plan = bytes.ConsumeBool() ? lrfinder::TrainingPlan::one_cycle(steps)
+                                        : lrfinder::TrainingPlan().steps(steps);
+  std::optional<double> peak;
+  if (bytes.ConsumeBool()) peak = number(bytes);
+
   namespace detail = lrfinder::detail;
   const auto picture = detail::Composer(curves, options).compose();
   const detail::Layout layout(picture, options.width(), options.height());
+  static_cast<void>(detail::plan_file(plan, peak, "gp", options));  // refuses some peaks
   const auto [columns, rows] = options.text_size().value_or(std::pair(80, 24));
   return {format == PictureFormat::txt ? detail::text_script(picture, columns, rows)
                                        : detail::gnuplot_script(picture, layout, format),
-          detail::html_page(picture, layout, "<svg></svg>"), count,
+          detail::html_page(picture, layout, "<svg></svg>"),
+          detail::plan_script(plan, peak, format, options), count,
           history.size() - options.skip_start() - options.skip_end()};
 }
 
@@ -181,13 +192,14 @@ std::string without_strings(std::string_view script) {
 }
 
 /// Reads the lines of a script without strings.
-void check_lines(std::string_view script, const Drawn& drawn) {
+void check_lines(std::string_view script, std::size_t curves, std::size_t rows_of_curve) {
   std::size_t blocks = 0;
   bool logarithmic = false;
   while (!script.empty()) {
     const std::string_view line = take(script, '\n');
     const bool is_curve = line == lrfinder::detail::block(blocks) + " << EOD";
-    if (is_curve || line == "$short_trials << EOD" || line == "$long_trials << EOD") {
+    const bool is_plan = line == "$plan << EOD";
+    if (is_curve || is_plan || line == "$short_trials << EOD" || line == "$long_trials << EOD") {
       std::size_t rows = 0;
       std::string_view row;
       for (row = take(script, '\n'); row != "EOD" && !script.empty(); row = take(script, '\n')) {
@@ -196,11 +208,12 @@ void check_lines(std::string_view script, const Drawn& drawn) {
           const auto field = take(row, ' ');
           if (field != "NaN") finite_number(field);
         }
-        if (fields != (is_curve ? 7 : 2)) fail("not a row of data", line);
+        if (fields != (is_curve ? 7 : 2) && !(is_plan && fields == 3))
+          fail("not a row of data", line);
         ++rows;
       }
       if (row != "EOD") fail("data without an end", line);
-      if (is_curve && rows != drawn.rows) fail("rows are missing", line);
+      if (is_curve && rows != rows_of_curve) fail("rows are missing", line);
       blocks += is_curve;
       continue;
     }
@@ -227,7 +240,7 @@ void check_lines(std::string_view script, const Drawn& drawn) {
       if (finite_number(take(ends, ',')) <= 0 && logarithmic) fail("not on the axis", line);
     }
   }
-  if (blocks != drawn.curves) fail("curves are missing", "");
+  if (blocks != curves) fail("curves are missing", "");
 }
 
 /// What of a page could end a string, an element or a line of the script.
@@ -251,10 +264,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     const History history = lrfinder::from_csv(csv);
     const Drawn drawn = draw(options, history, false);
     check_characters(drawn.script);
+    check_characters(drawn.plan);
     const std::string commands = without_strings(drawn.script);
-    check_lines(commands, drawn);
+    const std::string plan = without_strings(drawn.plan);
+    check_lines(commands, drawn.curves, drawn.rows);
+    check_lines(plan, 0, 0);
     const Drawn plain = draw(options, history, true);
     if (commands != without_strings(plain.script)) fail("a text is part of a command", commands);
+    if (plan != without_strings(plain.plan)) fail("a text is part of a command", plan);
     check_characters(drawn.page);
     if (special_letters(drawn.page) != special_letters(plain.page)) {
       fail("a text is part of the page", drawn.page);
