@@ -441,6 +441,26 @@ TEST_CASE("a buffer that a forward pass drew into its graph is a plain buffer ag
   CHECK(before.differences(Everything(*model, optimizer)).empty());
 }
 
+TEST_CASE("a view that a forward pass drew into its graph is out of it again, and so is its base") {
+  torch::manual_seed(7);
+  torch::nn::Linear model(4, 3);
+  const Tensor all = torch::zeros({6});
+  const Tensor mean = model->register_buffer("mean", all.narrow(0, 2, 3));
+  SGD optimizer(model->parameters(), 1e-3);
+  const Everything before(*model, optimizer);
+  LRFinder finder(model, optimizer, [&](const Tensor& output, const Tensor& target) {
+    mean.mul_(0.9).add_(output.mean(0), 0.1);
+    return cross_entropy(output, target);
+  });
+  finder.range_test(class_batches(4, 6, 4, 3), RangeTestOptions().num_iter(5));
+  CHECK(before.differences(Everything(*model, optimizer)) == "");
+  CHECK(mean.is_leaf());
+  mean.add_(1);  // makes the graph of a view anew, where its base has one
+  CHECK(mean.is_leaf());
+  CHECK(all.is_leaf());
+  CHECK(mean._base().is_same(all));
+}
+
 TEST_CASE("a tensor that cannot be saved is named, and the optimizer is not blamed") {
   torch::manual_seed(8);
   torch::nn::Linear model(4, 3);

@@ -35,7 +35,7 @@ class SavedTensors {
   SavedTensors(SnapshotStore& store, Gradients gradients, const Placement& placement)
       : store_(store), gradients_(gradients), placement_(placement) {}
 
-  /// Saves one tensor; a tensor that was saved before is left alone.
+  /// Saves a tensor, and that of which it is a view; one that was saved before is left alone.
   void save(const torch::Tensor& tensor) {
     if (!tensor.defined() || !seen_tensors_.insert(tensor.unsafeGetTensorImpl()).second) return;
     const torch::NoGradGuard without_gradients;
@@ -52,6 +52,8 @@ class SavedTensors {
         saved.gradient_aside = false;
       }
       tensors_.push_back(std::move(saved));
+      // A forward pass that draws a view into its graph draws in what it is a view of.
+      if (tensor.is_view()) save(torch::Tensor(tensor._base()));
     } catch (const c10::Error& error) {
       std::ostringstream message;
       message << "LRFinder: a tensor of type " << tensor.dtype() << " and shape " << tensor.sizes()
@@ -100,8 +102,8 @@ class SavedTensors {
 
   static void restore(const Saved& saved) {
     const torch::Tensor& tensor = saved.tensor;
-    // A forward pass may have drawn a buffer into its graph.
-    if (saved.is_leaf && !tensor.is_leaf()) tensor.detach_();
+    // A forward pass may have drawn a buffer into its graph. LibTorch's detach_() takes no views.
+    if (saved.is_leaf && !tensor.is_leaf()) torch::autograd::impl::set_gradient_edge(tensor, {});
     if (tensor.is_leaf()) tensor.mutable_grad() = torch::Tensor();
     if (!is_same_view(tensor, saved.original)) tensor.set_data(saved.original);
     if (!tensor.is_leaf()) return;
