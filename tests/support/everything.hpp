@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <sstream>
 #include <string>
 #include <training.hpp>
@@ -10,15 +11,26 @@
 #include <torch/torch.h>
 
 #include <lrfinder/snapshot/saved_optimizer.hpp>
+#include <lrfinder/torch/module.hpp>
 
 /// Everything that a range test promises to restore, copied bit for bit; to be compared with the
 /// same things later.
 class Everything {
  public:
-  Everything(torch::nn::Module& module, torch::optim::Optimizer& optimizer,
-             std::vector<torch::Tensor> others = {}) {
-    std::vector<torch::Tensor> tensors = module.parameters();
-    for (const auto& buffer : module.buffers()) tensors.push_back(buffer);
+  /// `module`: of C++ or of TorchScript. `others`: tensors that belong to neither.
+  template <class Module>
+  Everything(Module& module, torch::optim::Optimizer& optimizer,
+             const std::vector<torch::Tensor>& others = {})
+      : Everything(lrfinder::detail::ModuleHandle(module), optimizer, others) {}
+
+  Everything(const lrfinder::detail::ModuleHandle& module, torch::optim::Optimizer& optimizer,
+             const std::vector<torch::Tensor>& others) {
+    std::vector<torch::Tensor> tensors;
+    module.each_parameter([&](const torch::Tensor& parameter) { tensors.push_back(parameter); });
+    module.each_buffer([&](const torch::Tensor& buffer) { tensors.push_back(buffer); });
+    module.each_script_object([&](const auto& object) {
+      for (const c10::IValue& attribute : object->slots()) save_attribute(attribute, tensors);
+    });
     for (const auto& group : optimizer.param_groups()) {
       for (const auto& parameter : group.params()) tensors.push_back(parameter);
     }
@@ -32,9 +44,8 @@ class Everything {
       gradients_.push_back(gradient.defined() ? gradient.clone() : gradient);
       addresses_.push_back(gradient.defined() ? address(gradient) : nullptr);
     }
-    modes_.push_back(module.is_training());
-    for (const auto& submodule : module.modules(/*include_self=*/false)) {
-      modes_.push_back(submodule->is_training());
+    for (const auto& submodule : module.self_and_submodules()) {
+      modes_.push_back(submodule.is_training());
     }
     for (const auto& [parameter, state] : optimizer.state()) {
       states_.push_back(state.get());
@@ -71,6 +82,8 @@ class Everything {
     note(addresses_ == other.addresses_, "storage identity");
     note(requires_grad_ == other.requires_grad_, "requires_grad flags");
     note(modes_ == other.modes_, "training flags");
+    note(same_objects(attributes_, other.attributes_), "identity of attributes");
+    note(texts_ == other.texts_, "attributes");
     note(states_ == other.states_, "identity of optimizer states");
     note(optimizer_ == other.optimizer_, "optimizer");
     note(rates_ == other.rates_, "learning rates");
@@ -85,12 +98,32 @@ class Everything {
     return tensor.layout() == torch::kStrided ? tensor.data_ptr() : nullptr;
   }
 
+  // An attribute of a TorchScript module: which it is, what is in it, and the tensors in it.
+  void save_attribute(const c10::IValue& attribute, std::vector<torch::Tensor>& tensors) {
+    attributes_.push_back(attribute);
+    c10::IValue::HashAliasedIValues parts;
+    attribute.getSubValues(parts);
+    for (const c10::IValue& part : parts) {
+      if (part.isTensor()) tensors.push_back(part.toTensor());
+    }
+    std::ostringstream text;
+    if (!attribute.isTensor() && !attribute.isModule()) text << attribute;
+    texts_.push_back(text.str());
+  }
+
+  static bool same_objects(const std::vector<c10::IValue>& a, const std::vector<c10::IValue>& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                      [](const auto& one, const auto& other) { return one.is(other); });
+  }
+
   std::vector<torch::Tensor> values_;
   std::vector<torch::Tensor> gradients_;
   std::vector<const void*> impls_;
   std::vector<const void*> addresses_;
   std::vector<bool> requires_grad_;
   std::vector<bool> modes_;
+  std::vector<c10::IValue> attributes_;
+  std::vector<std::string> texts_;
   std::vector<const void*> states_;
   std::string optimizer_;
   std::vector<double> rates_;
