@@ -15,10 +15,12 @@
 
 #ifdef __GLIBC__
 #include <malloc.h>
+#if __GLIBC_PREREQ(2, 33)  // mallinfo() of older ones counts in int
+#define LRFINDER_COUNTS_MEMORY
+#endif
 #endif
 
-// mallinfo() of older ones counts in int.
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
+#ifdef LRFINDER_COUNTS_MEMORY
 
 namespace {
 
@@ -71,6 +73,12 @@ TEST_CASE("memory and open files after 1,100 range tests are those after 100") {
   // Less than 66 bytes a test: what the allocator keeps in lists of its own counts as in use.
   CHECK(bytes_in_use() - bytes < 64 * 1024);
   CHECK(open_files() == files);
+}
+
+#else
+
+TEST_CASE("memory after 1,100 range tests is that after 100") {
+  WARN("skipped: glibc 2.33 counts the memory");
 }
 
 #endif
