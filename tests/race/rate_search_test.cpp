@@ -146,6 +146,16 @@ TEST_CASE("a training that begins slowly is looked at for longer") {
   CHECK_THAT(search(settings(), level).caveat, contains("may know the data already"));
 }
 
+TEST_CASE("a longer look leaves enough for a model that knows its data") {
+  auto given = settings();
+  given.around = 0.001;
+  const Loss level = [](double lr, std::int64_t) { return lr < 1e-6 ? 2 : lr > 0.05 ? 3 : 1.97; };
+  const Suggestion found = search(given, level);
+  CHECK(found.lr > 0.03);
+  CHECK(found.lr <= 0.05);
+  CHECK(found.updates <= given.num_iter);
+}
+
 TEST_CASE("a model that knows its data gets the highest rate that does little harm") {
   // No rate lowers the loss; it rises by a tenth at 0.01.
   const Loss harm = [](double lr, std::int64_t) { return 2 + 20 * lr; };

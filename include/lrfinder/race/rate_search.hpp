@@ -246,7 +246,7 @@ class RateSearch {
       return std::find_if(level.losses.begin(), level.losses.end(),
                           [&](const auto& tried) { return !(tried.second <= enough); });
     };
-    const auto may_go_on = [&] { return left_ > settings_.num_iter / 4; };
+    const auto may_go_on = [&] { return left_ >= level.num_iter; };
     while (may_go_on() && harmful() == level.losses.begin()) {
       run_trial(level, level.lowest_log_lr() - 2 * level.spacing);
     }
