@@ -58,6 +58,20 @@ in_suite() { # in_suite [NAME=VALUE]... COMMAND...
   chroot "$directory" /usr/bin/env CXXFLAGS=-O0 LRFINDER_WARNINGS_AS_ERRORS=ON DEBIAN_FRONTEND=noninteractive "$@"
 }
 
+# All tests and examples. Those of Catch2 run in one process a program, as loading LibTorch takes longer
+# than most of them.
+run_tests() {
+  in_suite /lrfinder/tests/run.sh --label-exclude unit
+  # shellcheck disable=SC2016
+  in_suite OMP_NUM_THREADS=1 bash -e -c '
+    cd /lrfinder/build/tests
+    timeout 1200 ./training_tests &
+    for program in ./curve_tests ./distributed_tests ./fault_tests ./accelerator_tests; do
+      [ ! -x $program ] || timeout 600 $program
+    done
+    wait $!'
+}
+
 # The .deb is installed by apt, and an outside project built with it.
 check_deb() {
   in_suite bash -e -c '
@@ -130,10 +144,10 @@ for suite in "$@"; do
       ;;
     *-cuda)
       install_cuda
-      in_suite /lrfinder/tests/run.sh
+      run_tests
       check_cuda
       ;;
-    *) in_suite /lrfinder/tests/run.sh ;;
+    *) run_tests ;;
   esac
   unmount
 done
