@@ -53,8 +53,8 @@ struct RateSearchConstants {
   static constexpr double long_spacing = 0.3;
   /// The loss descends where a trial lowers it by this share.
   static constexpr double min_descent = 0.02;
-  /// A descent by this share is too slight to tell; a long trial that lowers the loss by so much
-  /// more shows that the training begins slowly.
+  /// A descent that is less, but at least by the first of these shares, gets a longer look: a long
+  /// trial that lowers the loss by the second shows that the training only begins slowly.
   static constexpr double slight_descent = 0.005;
   static constexpr double later_descent = 0.03;
   /// A lesser descent than this needs a loss before training of the same batches to compare with.
