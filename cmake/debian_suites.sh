@@ -66,8 +66,8 @@ run_tests() {
   in_suite OMP_NUM_THREADS=1 bash -e -c '
     cd /lrfinder/build/tests
     timeout 1200 ./training_tests &
-    for program in ./curve_tests ./distributed_tests ./fault_tests ./accelerator_tests; do
-      [ ! -x $program ] || timeout 600 $program
+    for program in curve distributed operator_fault allocation_fault accelerator; do
+      [ ! -x ./${program}_tests ] || timeout 600 ./${program}_tests
     done
     wait $!'
 }
