@@ -40,11 +40,6 @@ void print_suggestions(const Task& task) {
   for (const auto& [name, decay] : {std::pair("cosine", lrfinder::Decay::cosine),
                                     std::pair("constant", lrfinder::Decay::none)}) {
     const auto plan = lrfinder::TrainingPlan().steps(max_steps).decay(decay);
-    const auto without_caveat = [&] {
-      const lrfinder::Suggestion suggestion = finder.suggestion(plan);
-      if (!suggestion.caveat.empty()) throw lrfinder::NoSuggestion(suggestion.caveat);
-      return suggestion;
-    };
     for (const double budget : {10.0, 20.0}) {
       torch::manual_seed(2);
       print("find (" + std::to_string(static_cast<int>(budget)) + " range tests)", task, name, [&] {
@@ -52,7 +47,6 @@ void print_suggestions(const Task& task) {
       });
     }
     print("suggestion(plan)", task, name, [&] { return finder.suggestion(plan); });
-    print("suggestion(plan) without caveat", task, name, without_caveat);
     print("race", task, name, [&] {
       const auto result = finder.race(batches);
       lrfinder::Suggestion suggestion = result;

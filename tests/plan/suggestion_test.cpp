@@ -73,6 +73,13 @@ TEST_CASE("for a plan, too, a descent within the noise carries no answer") {
   CHECK_THROWS_AS(for_plan(noise, cosine_decay), NoSuggestion);
 }
 
+TEST_CASE("one curve carries a caveat for a training much longer than its test") {
+  TrainingPlan plan = cosine_decay;
+  CHECK(for_plan(usual_curve(), plan.steps(200)).caveat.empty());
+  CHECK_THAT(for_plan(usual_curve(), plan.steps(3000)).caveat,
+             contains("30 times as long as the range test"));
+}
+
 TEST_CASE("a loss that rises again slowly carries a caveat for a plan") {
   histories::Shape slow;
   slow.descent = 1;

@@ -28,6 +28,8 @@ struct PlanConstants {
   static constexpr double constant_below_lowest = 0.35;
   /// Caveat: the loss needs more decades than this to rise again.
   static constexpr double slow_rise_decades = 0.9;
+  /// Caveat: the training is longer than so many range tests.
+  static constexpr double most_longer = 2;
 };
 
 /// The power of minus which the best rate falls with the length of a training.
@@ -46,8 +48,9 @@ namespace suggest {
 /// to 0, of 0.30 for a constant rate, and between the two for what lies between. One curve shows
 /// little of a long training: trials show more, see LRFinder::find().
 ///
-/// The caveat is set as by steepest(), and where the loss rises again so slowly that the lowest
-/// loss says little. `docs/suggestion.md` says how good the suggestions are.
+/// The caveat is set as by steepest(), where the loss rises again so slowly that the lowest loss
+/// says little, and where the training is more than twice as long as the test. `docs/find.md` says
+/// how good the suggestions are.
 ///
 /// Throws InvalidOption for a plan without steps; NoSuggestion where fewer than three losses are
 /// finite, where the loss never falls, and where the descent is less than two standard errors of
@@ -80,6 +83,10 @@ inline Suggestion for_plan(const History& history, const TrainingPlan& plan) {
   if (suggestion.caveat.empty() && descent.rise_decades() > Constants::slow_rise_decades) {
     suggestion.caveat =
         "the loss rises again so slowly that the best rate may be several times higher: use find()";
+  }
+  if (suggestion.caveat.empty() && longer > Constants::most_longer) {
+    suggestion.caveat = "the training is " + detail::rounded(longer, 2) +
+                        " times as long as the range test, which tells little of it: use find()";
   }
   return suggestion;
 }
