@@ -29,8 +29,8 @@ struct Suggestion {
   double lr_low = 0;
   /// Highest suggestion on one of several curves, or 0.
   double lr_high = 0;
-  /// Lower end of the interval of rates that do almost as well, from a find; otherwise 0. With one
-  /// of them the training takes at most about 5 % longer to get as far.
+  /// Lower end of the interval of rates that do almost as well, from a find; otherwise 0. The worse
+  /// of its ends costs 5 % of the training's time in the median of the trainings in `docs/find.md`.
   double low = 0;
   /// Upper end of that interval, or 0.
   double high = 0;
