@@ -116,6 +116,30 @@ TEST_CASE("attributes that a TorchScript module assigns anew are restored") {
   CHECK(same_bits(values, scripted.weight));
 }
 
+TEST_CASE("a named tuple has its names in the test, too") {
+  Scripted scripted;
+  const auto type = c10::TupleType::createNamed(
+      c10::QualifiedName("Point"), std::vector<std::string>{"x", "rest"},
+      std::vector<c10::TypePtr>{c10::IntType::get(), c10::ListType::ofInts()});
+  const auto tuple = c10::ivalue::Tuple::createNamed(
+      std::vector<c10::IValue>{1, std::vector<std::int64_t>{7}}, type);
+  scripted.model.register_attribute("point", type, tuple);
+  torch::optim::SGD optimizer({scripted.weight}, 1e-3);
+  int evaluations = 0;
+  lrfinder::LRFinder finder(
+      scripted.model, optimizer, [&](const torch::Tensor& output, const torch::Tensor& target) {
+        const auto& during = scripted.model.attr("point").toTupleRef();
+        CHECK(&during != tuple.get());
+        CHECK(during.type()->name()->name() == "Point");
+        CHECK(during.elements()[1].toIntVector() == std::vector<std::int64_t>{7});
+        ++evaluations;
+        return torch::cross_entropy_loss(output, target);
+      });
+  finder.range_test(class_batches(3, 5, 4, 3), lrfinder::RangeTestOptions().num_iter(3));
+  CHECK(evaluations == 3);
+  CHECK(&scripted.model.attr("point").toTupleRef() == tuple.get());
+}
+
 TEST_CASE("after a test that does not restore, the attributes are those that it left") {
   Scripted scripted;
   torch::optim::SGD optimizer({scripted.weight}, 1e-3);

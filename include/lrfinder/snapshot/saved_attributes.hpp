@@ -23,10 +23,11 @@ class SavedAttributes {
  public:
   /// Saves the tensors into `tensors`. Changes nothing yet.
   SavedAttributes(const ModuleHandle& module, SavedTensors& tensors) {
+    Copies copies;
     module.each_script_object([&](const Object& object) {
       for (std::size_t slot = 0; slot < object->slots().size(); ++slot) {
         const c10::IValue& value = object->getSlot(slot);
-        saved_.push_back({object, slot, value, copy_of(value, tensors)});
+        saved_.push_back({object, slot, value, copy_of(value, tensors, copies)});
       }
     });
   }
@@ -57,49 +58,55 @@ class SavedAttributes {
     c10::IValue copy;
   };
 
+  using Copies = std::unordered_map<const void*, c10::IValue>;  // by what they were copied from
+
   // A copy that shares tensors, which are saved, and submodules. IValue::deepcopy() would take
   // tensors that share memory for one and the same, and throws at objects of C++ classes.
-  c10::IValue copy_of(const c10::IValue& value, SavedTensors& tensors) {
+  static c10::IValue copy_of(const c10::IValue& value, SavedTensors& tensors, Copies& copies) {
     if (value.isTensor()) tensors.save(value.toTensor());
     const bool has_parts = value.isList() || value.isGenericDict() || value.isTuple() ||
                            (value.isObject() && !value.isModule());
     if (!has_parts) return value;
     const void* const original = value.internalToPointer();
-    const auto known = copies_.find(original);
-    if (known != copies_.end()) return known->second;
+    const auto known = copies.find(original);
+    if (known != copies.end()) return known->second;
     if (value.isTuple()) {
       std::vector<c10::IValue> parts;
       for (const c10::IValue& part : value.toTupleRef().elements()) {
-        parts.push_back(copy_of(part, tensors));
+        parts.push_back(copy_of(part, tensors, copies));
       }
-      return copies_[original] = c10::ivalue::Tuple::create(std::move(parts));
+      const auto type = value.toTupleRef().type();
+      const bool has_names = type->schema() != nullptr;
+      return copies[original] = has_names ? c10::ivalue::Tuple::createNamed(std::move(parts), type)
+                                          : c10::ivalue::Tuple::create(std::move(parts));
     }
     // The others may contain themselves, so that they are known before their parts are copied.
     if (value.isList()) {
       const auto list = value.toList();
       c10::impl::GenericList copy(list.elementType());
-      copies_[original] = copy;
-      for (std::size_t i = 0; i < list.size(); ++i) copy.push_back(copy_of(list.get(i), tensors));
+      copies[original] = copy;
+      for (std::size_t i = 0; i < list.size(); ++i) {
+        copy.push_back(copy_of(list.get(i), tensors, copies));
+      }
     } else if (value.isGenericDict()) {
       const auto dictionary = value.toGenericDict();
       c10::impl::GenericDict copy(dictionary.keyType(), dictionary.valueType());
-      copies_[original] = copy;
+      copies[original] = copy;
       for (const auto& entry : dictionary) {
-        copy.insert(entry.key(), copy_of(entry.value(), tensors));
+        copy.insert(entry.key(), copy_of(entry.value(), tensors, copies));
       }
     } else {
       const Object object = value.toObject();
       const Object copy = object->copy();
-      copies_[original] = copy;
+      copies[original] = copy;
       for (std::size_t slot = 0; slot < object->slots().size(); ++slot) {
-        copy->setSlot(slot, copy_of(object->getSlot(slot), tensors));
+        copy->setSlot(slot, copy_of(object->getSlot(slot), tensors, copies));
       }
     }
-    return copies_[original];
+    return copies[original];
   }
 
   std::vector<Attribute> saved_;
-  std::unordered_map<const void*, c10::IValue> copies_;  // by what they were copied from
 };
 
 }  // namespace lrfinder::detail
