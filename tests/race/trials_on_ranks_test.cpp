@@ -1,55 +1,90 @@
 #include <catch2.hpp>
 #include <cmath>
 #include <cstddef>
+#include <deque>
 #include <limits>
-#include <string>
 
 #include <lrfinder/race/trials_on_ranks.hpp>
 
 using lrfinder::Trial;
 using lrfinder::detail::to_text;
-using lrfinder::detail::trial_from;
 using lrfinder::detail::TrialAssignment;
+using lrfinder::detail::trials_from;
 
-TEST_CASE("a rank that has ended its trial gets the next one that waits") {
+namespace {
+
+using Row = std::deque<std::size_t>;
+
+Trial trial_at(double lr) { return {lr, 7, 1.5}; }
+
+}  // namespace
+
+TEST_CASE("trials are dealt to the ranks in turn") {
+  const TrialAssignment trials(5, 3);
+  CHECK(trials.of(0) == Row{0, 3});
+  CHECK(trials.of(1) == Row{1, 4});
+  CHECK(trials.of(2) == Row{2});
+}
+
+TEST_CASE("a rank that has trials left goes on with them") {
   TrialAssignment trials(5, 3);
-  CHECK(trials.of(0) == 0U);
-  CHECK(trials.of(1) == 1U);
-  CHECK(trials.of(2) == 2U);
-  trials.finish({{}, Trial{0.1, 7, 1.5}, {}});
-  CHECK(trials.of(0) == 0U);
-  CHECK(trials.of(1) == 3U);
-  trials.finish({Trial{0.2, 7, 1.4}, {}, Trial{0.3, 7, 1.3}});
-  CHECK(trials.of(0) == 4U);
-  CHECK_FALSE(trials.of(2).has_value());
+  trials.finish({{{0, trial_at(0.1)}}, {}, {}});
+  CHECK(trials.of(0) == Row{3});
+  CHECK(trials.of(1) == Row{1, 4});
+  CHECK(trials.of(2) == Row{2});
+}
+
+TEST_CASE("a rank without trials gets the last one of the rank with the most") {
+  TrialAssignment trials(8, 3);
+  trials.finish({{}, {}, {{2, trial_at(0.3)}, {5, trial_at(0.6)}}});
+  CHECK(trials.of(0) == Row{0, 3});
+  CHECK(trials.of(1) == Row{1, 4, 7});
+  CHECK(trials.of(2) == Row{6});
+}
+
+TEST_CASE("the trial that a rank has begun stays with it") {
+  TrialAssignment trials(3, 3);
+  trials.finish({{{0, trial_at(0.1)}}, {}, {}});
+  CHECK(trials.of(0).empty());
+  CHECK(trials.of(1) == Row{1});
+  CHECK(trials.of(2) == Row{2});
+}
+
+TEST_CASE("trials are finished when each has a result, kept by trial") {
+  TrialAssignment trials(5, 2);
+  trials.finish({{}, {{1, trial_at(0.2)}, {3, trial_at(0.4)}}});
+  CHECK(trials.of(0) == Row{0, 2});
+  CHECK(trials.of(1) == Row{4});
   trials.finish({});
   CHECK_FALSE(trials.is_finished());
-  trials.finish({Trial{0.5, 7, 1.1}, Trial{0.4, 7, 1.2}, {}});
+  trials.finish({{{0, trial_at(0.1)}, {2, trial_at(0.3)}}, {{4, trial_at(0.5)}}});
   CHECK(trials.is_finished());
-  CHECK_FALSE(trials.of(0).has_value());
-  const double rates[] = {0.2, 0.1, 0.3, 0.4, 0.5};
+  const double rates[] = {0.1, 0.2, 0.3, 0.4, 0.5};
   for (std::size_t i = 0; i < 5; ++i) CHECK(trials.results()[i].lr == rates[i]);
 }
 
 TEST_CASE("more ranks than trials leave some without any") {
-  TrialAssignment trials(1, 3);
-  CHECK(trials.of(0) == 0U);
-  CHECK_FALSE(trials.of(1).has_value());
+  const TrialAssignment trials(1, 3);
+  CHECK(trials.of(0) == Row{0});
+  CHECK(trials.of(1).empty());
   CHECK(TrialAssignment(0, 3).is_finished());
 }
 
-TEST_CASE("a trial reads back from its text with the same bits") {
+TEST_CASE("ended trials read back from their text with the same bits") {
   const Trial trial{0.1 + 0.2,
                     1234567890123,
                     std::numeric_limits<double>::infinity(),
                     false,
                     {{"of two\nlines", 1e-300}, {"", -1 / 3.0}, {"a b", 0}}};
-  const Trial back = trial_from(to_text(trial));
-  CHECK(back.lr == trial.lr);
-  CHECK(back.num_iter == trial.num_iter);
-  CHECK(back.loss == trial.loss);
-  CHECK(back.metrics == trial.metrics);
-  const Trial bad = trial_from(to_text(Trial{1, 0, std::numeric_limits<double>::quiet_NaN()}));
-  CHECK(std::isnan(bad.loss));
-  CHECK(bad.metrics.empty());
+  const Trial bad{1, 0, std::numeric_limits<double>::quiet_NaN()};
+  const auto back = trials_from(to_text({{3, trial}, {7, bad}}));
+  REQUIRE(back.size() == 2);
+  CHECK(back.at(3).lr == trial.lr);
+  CHECK(back.at(3).num_iter == trial.num_iter);
+  CHECK(back.at(3).loss == trial.loss);
+  CHECK(back.at(3).metrics == trial.metrics);
+  CHECK(std::isnan(back.at(7).loss));
+  CHECK(back.at(7).metrics.empty());
+  CHECK(to_text(TrialAssignment::Results{}).empty());
+  CHECK(trials_from("").empty());
 }

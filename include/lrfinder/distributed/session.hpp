@@ -111,17 +111,20 @@ class Session {
     return broadcast_text(mine);
   }
 
-  /// While each rank trains alone: waits for all ranks, and returns the sum of their values and, by
-  /// rank, their texts; no texts where all are empty.
-  std::pair<double, std::vector<std::string>> exchange(double value, const std::string& text) {
-    const auto sums = health_check_(SyncPoint::trial, {value, static_cast<double>(text.size())});
+  /// While each rank trains alone: waits for all ranks, and returns the sums of their values and,
+  /// by rank, their texts; no texts where all are empty.
+  std::pair<std::vector<double>, std::vector<std::string>> exchange(std::vector<double> values,
+                                                                    const std::string& text) {
+    values.push_back(static_cast<double>(text.size()));
+    std::vector<double> sums = health_check_(SyncPoint::trial, std::move(values));
     std::vector<std::string> texts;
     // At least as long as the longest.
-    if (const auto length = static_cast<std::size_t>(sums[1])) {
+    if (const auto length = static_cast<std::size_t>(sums.back())) {
       health_check_.all("exchanging the results of trials",
                         [&](Ranks& ranks) { texts = ranks.gather(text, length); });
     }
-    return {sums[0], texts};
+    sums.pop_back();
+    return {sums, texts};
   }
 
   /// After the backward passes of an update, or of one of LBFGS's evaluations: averages gradients

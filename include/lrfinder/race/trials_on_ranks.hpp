@@ -1,11 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,27 +22,38 @@
 
 namespace lrfinder::detail {
 
-/// Which rank runs which of a set of trials, as every rank knows it: each takes the next one that
-/// waits, when it has none.
+/// Which rank runs which of a set of trials, as every rank knows it: each has a row of them, and
+/// gets one of another's when it has none left.
 class TrialAssignment {
  public:
-  TrialAssignment(std::size_t trials, std::size_t ranks) : of_rank_(ranks), results_(trials) {
-    for (auto& trial : of_rank_) trial = next();
+  /// Of some ended trials, each by its number.
+  using Results = std::map<std::size_t, Trial>;
+
+  TrialAssignment(std::size_t trials, std::size_t ranks) : rows_(ranks), results_(trials) {
+    for (std::size_t trial = 0; trial < trials; ++trial) rows_[trial % ranks].push_back(trial);
   }
 
-  /// The trial of a rank; none where it has nothing to do.
-  std::optional<std::size_t> of(std::int64_t rank) const {
-    return of_rank_[static_cast<std::size_t>(rank)];
+  /// The trials of a rank in its order; the first is under way.
+  const std::deque<std::size_t>& of(std::int64_t rank) const {
+    return rows_[static_cast<std::size_t>(rank)];
   }
 
-  /// Takes the results by rank, none where a trial goes on, and gives these ranks their next
-  /// trials.
-  void finish(const std::vector<std::optional<Trial>>& ended) {
+  /// Takes what each rank has ended since the last call, by rank, and gives the last trial of the
+  /// longest row to each rank that has none left.
+  void finish(const std::vector<Results>& ended) {
     for (std::size_t rank = 0; rank < ended.size(); ++rank) {
-      if (!ended[rank]) continue;
-      results_[*of_rank_[rank]] = *ended[rank];
-      ++finished_;
-      of_rank_[rank] = next();
+      for (const auto& [trial, result] : ended[rank]) {
+        rows_[rank].pop_front();
+        results_[trial] = result;
+        ++finished_;
+      }
+    }
+    for (auto& row : rows_) {
+      const auto longest = std::max_element(rows_.begin(), rows_.end(),
+                                            [](auto& a, auto& b) { return a.size() < b.size(); });
+      if (!row.empty() || longest->size() < 2) continue;
+      row.push_back(longest->back());
+      longest->pop_back();
     }
   }
 
@@ -51,29 +63,28 @@ class TrialAssignment {
   const std::vector<Trial>& results() const noexcept { return results_; }
 
  private:
-  std::optional<std::size_t> next() {
-    if (begun_ == results_.size()) return std::nullopt;
-    return begun_++;
-  }
-
-  std::vector<std::optional<std::size_t>> of_rank_;
+  std::vector<std::deque<std::size_t>> rows_;  // by rank
   std::vector<Trial> results_;
-  std::size_t begun_ = 0, finished_ = 0;
+  std::size_t finished_ = 0;
 };
 
-/// A trial as text; reads back as the same bits.
-inline std::string to_text(const Trial& trial) {
-  std::string text =
-      to_text(trial.lr) + '\n' + std::to_string(trial.num_iter) + '\n' + to_text(trial.loss) + '\n';
-  // A name may hold any byte.
-  for (const auto& [name, value] : trial.metrics) {
-    text += std::to_string(name.size()) + '\n' + name + to_text(value) + '\n';
+/// Ended trials as text; reads back as the same bits. Empty where there are none.
+inline std::string to_text(const TrialAssignment::Results& trials) {
+  std::string text;
+  for (const auto& [number, trial] : trials) {
+    text += std::to_string(number) + '\n' + to_text(trial.lr) + '\n' +
+            std::to_string(trial.num_iter) + '\n' + to_text(trial.loss) + '\n' +
+            std::to_string(trial.metrics.size()) + '\n';
+    // A name may hold any byte.
+    for (const auto& [name, value] : trial.metrics) {
+      text += std::to_string(name.size()) + '\n' + name + to_text(value) + '\n';
+    }
   }
   return text;
 }
 
-/// The trial of such a text.
-inline Trial trial_from(const std::string& text) {
+/// The trials of such a text.
+inline TrialAssignment::Results trials_from(const std::string& text) {
   std::size_t begin = 0;
   const auto line = [&] {
     const std::size_t start = begin, end = text.find('\n', begin);
@@ -81,25 +92,29 @@ inline Trial trial_from(const std::string& text) {
     return text.substr(start, end - start);
   };
   const auto number = [&] { return number_from<double>(line()).value(); };
-  Trial trial;
-  trial.lr = number();
-  trial.num_iter = number_from<std::int64_t>(line()).value();
-  trial.loss = number();
+  const auto count = [&] { return number_from<std::size_t>(line()).value(); };
+  TrialAssignment::Results trials;
   while (begin < text.size()) {
-    const auto size = number_from<std::size_t>(line()).value();
-    const std::string name = text.substr(begin, size);
-    begin += size;
-    trial.metrics[name] = number();
+    Trial& trial = trials[count()];
+    trial.lr = number();
+    trial.num_iter = number_from<std::int64_t>(line()).value();
+    trial.loss = number();
+    for (std::size_t metrics = count(); metrics > 0; --metrics) {
+      const std::size_t size = count();
+      const std::string name = text.substr(begin, size);
+      begin += size;
+      trial.metrics[name] = number();
+    }
   }
-  return trial;
+  return trials;
 }
 
 /// Runs sets of trials on all ranks of a session; every rank calls it alike, and gets the same
 /// results.
 ///
-/// While they train, the ranks meet every now and then, to learn who has ended a trial, so that a
-/// rank whose trial diverges early soon has another one, and who has failed. When they meet decides
-/// which rank runs which trial, and nothing else.
+/// While they train, the ranks meet every now and then, to learn which trials have ended, so that a
+/// rank whose trials diverge early soon has one of another's, and who has failed. When they meet
+/// decides which rank runs which trial, and nothing else.
 class TrialsOnRanks {
  public:
   /// Trains at a rate for a number of updates, and calls `after_update` after each.
@@ -114,42 +129,53 @@ class TrialsOnRanks {
   std::vector<Trial> operator()(const std::vector<double>& rates, std::int64_t num_iter) {
     TrialAssignment trials(rates.size(), static_cast<std::size_t>(session_.size()));
     while (!trials.is_finished()) {
-      std::optional<Trial> ended;
-      if (const auto mine = trials.of(session_.rank())) {
-        ended = run_trial_(rates[*mine], num_iter, [&] {
-          ++updates_;
-          if (Clock::now() - met_ >= interval) meet(trials, std::nullopt);
-        });
+      const auto& mine = trials.of(session_.rank());
+      if (ended_.size() == mine.size()) {
+        meet(trials, /*trains=*/false);
+        continue;
       }
-      meet(trials, ended);
+      const std::size_t trial = mine[ended_.size()];
+      Trial result = run_trial_(rates[trial], num_iter, [&] {
+        ++updates_;
+        if (Clock::now() - met_ >= interval_) meet(trials, /*trains=*/true);
+      });
+      ended_[trial] = std::move(result);
     }
     return trials.results();
   }
 
  private:
   using Clock = std::chrono::steady_clock;
+  using Seconds = std::chrono::duration<double>;
 
-  // A rank without a trial waits for so long, or an update, at most. In each meeting all wait for
-  // the one that comes last.
-  static constexpr std::chrono::milliseconds interval{100};
+  // In a meeting all wait for the one that comes last, so they meet the less often the longer those
+  // that train have waited in the last one but one: about a twentieth of the time is lost at most.
+  // A rank without a trial waits for so long, or an update.
+  static constexpr Seconds shortest{0.1}, longest{5};
 
-  void meet(TrialAssignment& trials, const std::optional<Trial>& mine) {
-    const std::int64_t updates = std::exchange(updates_, 0);
-    const auto [all_updates, texts] =
-        session_.exchange(static_cast<double>(updates), mine ? to_text(*mine) : "");
-    on_others_(static_cast<std::int64_t>(all_updates) - updates);
-    std::vector<std::optional<Trial>> ended;
-    for (const std::string& text : texts) {
-      ended.push_back(text.empty() ? std::nullopt : std::optional<Trial>(trial_from(text)));
-    }
+  // `trains`: whether this rank is in the middle of a trial.
+  void meet(TrialAssignment& trials, bool trains) {
+    const auto begin = Clock::now();
+    const auto updates = static_cast<double>(std::exchange(updates_, 0));
+    const auto [sums, texts] = session_.exchange({updates, waited_, waited_ > 0 ? 1.0 : 0.0},
+                                                 to_text(std::exchange(ended_, {})));
+    on_others_(static_cast<std::int64_t>(sums[0] - updates));
+    std::vector<TrialAssignment::Results> ended;
+    for (const std::string& text : texts) ended.push_back(trials_from(text));
     trials.finish(ended);
     met_ = Clock::now();
+    waited_ = trains ? Seconds(met_ - begin).count() : 0;
+    interval_ = std::clamp(Seconds(20 * sums[1] / std::max(sums[2], 1.0)), shortest, longest);
   }
 
   Session& session_;
   RunTrial run_trial_;
   std::function<void(std::int64_t)> on_others_;
-  std::int64_t updates_ = 0;  // of this rank, since the last meeting
+  // Of this rank, since the last meeting.
+  std::int64_t updates_ = 0;
+  TrialAssignment::Results ended_;
+  double waited_ = 0;  // seconds in the last meeting, where it was in a trial
+  Seconds interval_ = shortest;
   Clock::time_point met_ = Clock::now();
 };
 
