@@ -9,6 +9,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <own_optimizer.hpp>
 #include <processes.hpp>
 #include <ranks.hpp>
 #include <sstream>
@@ -96,13 +97,22 @@ TEST_CASE("Several ranks record the curve of one process with all their samples 
   CHECK(greatest_difference(one.front(), several.front()) < 1e-6);
 }
 
-TEST_CASE("Ranks with other weights test those of rank 0, and each gets its own back") {
+TEST_CASE(
+    "Ranks with other weights and optimizer states test those of rank 0, and each gets its own "
+    "back") {
+  const Optimizers make_optimizer = GENERATE(
+      Optimizers(sgd), Optimizers([](torch::nn::Sequential& model) {
+        return std::make_unique<torch::optim::Adam>(model->parameters(), /*defaults=*/1e-3);
+      }),
+      Optimizers([](torch::nn::Sequential& model) {
+        return std::make_unique<OwnOptimizer>(model->parameters(), /*lr=*/1e-3);
+      }));
   const bool restores = GENERATE(true, false);
   const auto run = [&](Process& process, std::uint64_t seed, const RangeTestOptions& options) {
     torch::nn::Sequential model = mlp(seed);
-    const auto optimizer = sgd(model);
-    // Momentum from a training before.
-    for (const auto& batch : learnable_batches(2, 8, seed)) {
+    const auto optimizer = make_optimizer(model);
+    // Momentum from a training before, of another length on each rank.
+    for (const auto& batch : learnable_batches(2 + process.rank, 8, seed)) {
       torch::cross_entropy_loss(model->forward(batch.data), batch.target).backward();
       optimizer->step();
     }

@@ -5,7 +5,10 @@
 #include <csignal>
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <own_optimizer.hpp>
 #include <processes.hpp>
+#include <random>
 #include <ranks.hpp>
 #include <sstream>
 #include <stdexcept>
@@ -51,23 +54,23 @@ lrfinder::RangeTestOptions one_range_test() {
       "accuracy", lrfinder::accuracy);
 }
 
-/// Trains a little, so that the optimizer has a state and the gradients are there.
-void train_a_little(torch::nn::Sequential& model, torch::optim::Optimizer& optimizer) {
-  for (const auto& batch : class_batches(2, 8, 4, 2)) {
-    torch::cross_entropy_loss(model->forward(batch.data), batch.target).backward();
-    optimizer.step();
-  }
-}
-
 /// What a search reports, with a model, an optimizer state and random numbers that differ between
 /// ranks; dropout, batch normalisation and a loader that shuffles. Alone where there is one
 /// process.
 template <class Use>
-Report search(Process& process, Use&& use) {
+Report search(Process& process, const Optimizers& make_optimizer, Use&& use) {
   torch::manual_seed(static_cast<std::uint64_t>(7 + process.rank));
   torch::nn::Sequential model = small_classifier(4, 2);
-  const auto optimizer = sgd(model);
-  train_a_little(model, *optimizer);
+  const auto optimizer = make_optimizer(model);
+  // The optimizer has a state, and the gradients are there.
+  for (const auto& batch : class_batches(2 + process.rank, 8, 4, 2)) {
+    optimizer->step([&] {
+      optimizer->zero_grad();
+      auto loss = torch::cross_entropy_loss(model->forward(batch.data), batch.target);
+      loss.backward();
+      return loss;
+    });
+  }
   auto loader = shuffling_loader();
   auto val_loader = shuffling_loader();
   return report_of(model, *optimizer, [&](Report& report) {
@@ -80,16 +83,26 @@ Report search(Process& process, Use&& use) {
 
 /// Every rank reports what one process reports.
 template <class Use>
-void check_same_as_one_process(Use&& use) {
-  const auto one = in_processes(1, [&](Process& process) { return search(process, use); });
+void check_same_as_one_process(const std::vector<int>& sizes, const Optimizers& make_optimizer,
+                               Use&& use) {
+  const auto run = [&](Process& process) { return search(process, make_optimizer, use); };
+  const auto one = in_processes(1, run);
   check_all_well(one);
-  for (const int size : {2, 3, 4}) {
+  for (const int size : sizes) {
     CAPTURE(size);
-    const auto several = in_processes(size, [&](Process& process) { return search(process, use); });
+    const auto several = in_processes(size, run);
     check_all_well(several);
     CHECK(several.front().at("history") == one.front().at("history"));
     for (const Report& report : several) CHECK(report.at("curve") == one.front().at("curve"));
   }
+}
+
+/// Makes optimizers of a kind.
+template <class Kind, class Options>
+Optimizers optimizers(const Options& options) {
+  return [options](torch::nn::Sequential& model) {
+    return std::make_unique<Kind>(model->parameters(), options);
+  };
 }
 
 }  // namespace
@@ -106,24 +119,94 @@ TEST_CASE("A race with one rate a rank has the table of one process, bit for bit
                     Case{"diverging", false, lrfinder::RaceOptions().around(10).decades_up(4)},
                     Case{"plan", true, lrfinder::RaceOptions().plan(plan)});
   CAPTURE(chosen.name);
-  check_same_as_one_process([&](auto& finder, auto& train, auto& val, const auto& ranks) {
-    finder.range_test(train, one_range_test().diverge_th(0));
-    const auto options = lrfinder::RaceOptions(chosen.options).ranks(ranks);
-    return exactly(chosen.validation ? finder.race(train, val, options)
-                                     : finder.race(train, options));
-  });
+  check_same_as_one_process(
+      {2, 3, 4}, sgd, [&](auto& finder, auto& train, auto& val, const auto& ranks) {
+        finder.range_test(train, one_range_test().diverge_th(0));
+        const auto options = lrfinder::RaceOptions(chosen.options).ranks(ranks);
+        return exactly(chosen.validation ? finder.race(train, val, options)
+                                         : finder.race(train, options));
+      });
 }
 
 TEST_CASE("find with one rate a rank finds what one process finds, bit for bit") {
   const bool validation = GENERATE(false, true);
-  check_same_as_one_process([&](auto& finder, auto& train, auto& val, const auto& ranks) {
-    const auto options =
-        lrfinder::FindOptions()
-            .plan(lrfinder::TrainingPlan().steps(500).decay(lrfinder::Decay::cosine))
-            .budget(6)
-            .ranks(ranks)
-            .range_test(one_range_test());
-    return exactly(validation ? finder.find(train, val, options) : finder.find(train, options));
+  check_same_as_one_process(
+      {2, 3, 4}, sgd, [&](auto& finder, auto& train, auto& val, const auto& ranks) {
+        const auto options =
+            lrfinder::FindOptions()
+                .plan(lrfinder::TrainingPlan().steps(500).decay(lrfinder::Decay::cosine))
+                .budget(6)
+                .ranks(ranks)
+                .range_test(one_range_test());
+        return exactly(validation ? finder.find(train, val, options) : finder.find(train, options));
+      });
+}
+
+TEST_CASE("One rate a rank starts from the optimizer of rank 0, with its state and its counts") {
+  using namespace torch::optim;
+  struct Case {
+    const char* name;
+    Optimizers optimizer;
+  };
+  const auto chosen = GENERATE_COPY(
+      Case{"Adam", optimizers<Adam>(AdamOptions(1e-3))},
+      Case{"AdamW", optimizers<AdamW>(AdamWOptions(1e-3).amsgrad(true))},
+      Case{"Adagrad", optimizers<Adagrad>(AdagradOptions(1e-3).lr_decay(0.1))},
+      Case{"RMSprop", optimizers<RMSprop>(RMSpropOptions(1e-3).momentum(0.9).centered(true))},
+      Case{"own", optimizers<OwnOptimizer>(1e-3)},
+      Case{"derived", optimizers<CountingSGD>(SGDOptions(1e-3).momentum(0.9))});
+  CAPTURE(chosen.name);
+  check_same_as_one_process(
+      {2}, chosen.optimizer, [&](auto& finder, auto& train, auto&, const auto& ranks) {
+        finder.range_test(train, one_range_test());
+        return exactly(finder.race(train, lrfinder::RaceOptions().budget(3).ranks(ranks)));
+      });
+}
+
+namespace {
+
+/// A loader with random numbers of its own, which LibTorch knows nothing of: no two passes yield
+/// the same batches.
+class NoisyLoader {
+ public:
+  class Iterator {
+   public:
+    Iterator(NoisyLoader* loader, std::size_t index) : loader_(loader), index_(index) {}
+    TensorBatch operator*() const {
+      TensorBatch batch = loader_->batches_[index_];
+      batch.data = batch.data * (1 + 0.01 * static_cast<double>(loader_->random_() % 100));
+      return batch;
+    }
+    Iterator& operator++() {
+      ++index_;
+      return *this;
+    }
+    bool operator!=(const Iterator& other) const { return index_ != other.index_; }
+
+   private:
+    NoisyLoader* loader_;
+    std::size_t index_;
+  };
+
+  Iterator begin() { return {this, 0}; }
+  Iterator end() { return {this, batches_.size()}; }
+
+ private:
+  Batches batches_ = class_batches(30, 8, 4, 2);
+  std::mt19937 random_{1};
+};
+
+}  // namespace
+
+TEST_CASE("The comparison of batches takes nothing from a loader with random numbers of its own") {
+  check_same_as_one_process({2}, sgd, [](auto& finder, auto&, auto&, const auto& ranks) {
+    NoisyLoader train;
+    return exactly(finder.find(
+        train, lrfinder::FindOptions()
+                   .plan(lrfinder::TrainingPlan().steps(500).decay(lrfinder::Decay::cosine))
+                   .budget(4)
+                   .ranks(ranks)
+                   .range_test(one_range_test())));
   });
 }
 
@@ -226,8 +309,9 @@ TEST_CASE("Ranks that cannot race each other are told before anything is trained
                Case{"validation", "a hash of the first validation batches is "},
                Case{"budget", "the first candidates"},
                Case{"model", "tensor 0 is double [8, 4] on rank 1 and double [9, 4] on rank 0"},
-               Case{"own mistake", "RaceOptions: spacing (0)"}, Case{"untested", "no iteration"},
-               Case{"together as well", "leave one of them out"});
+               Case{"momentum", "a hash of the options of a group, but for the rate is "},
+               Case{"state", "on rank 0"}, Case{"own mistake", "RaceOptions: spacing (0)"},
+               Case{"untested", "no iteration"}, Case{"together as well", "leave one of them out"});
   CAPTURE(chosen.what);
   const auto is = [&](const char* what) { return chosen.what == std::string(what); };
   const auto reports = in_processes(2, [&](Process& process) {
@@ -238,6 +322,15 @@ TEST_CASE("Ranks that cannot race each other are told before anything is trained
       model->to(torch::kDouble);
     }
     const auto optimizer = sgd(model);
+    if (differs("momentum")) {
+      static_cast<torch::optim::SGDOptions&>(optimizer->param_groups()[0].options()).momentum(0.8);
+    }
+    if (differs("state")) {
+      torch::cross_entropy_loss(model->forward(learnable_batches(1, 8)[0].data),
+                                learnable_batches(1, 8)[0].target)
+          .backward();
+      optimizer->step();
+    }
     return report_of(model, *optimizer, [&](Report&) {
       bool races = false;
       lrfinder::LRFinder finder(model, *optimizer,
@@ -264,7 +357,7 @@ TEST_CASE("Ranks that cannot race each other are told before anything is trained
   }
 }
 
-TEST_CASE("A rank whose trial diverges takes the next one while the others train") {
+TEST_CASE("A rank whose trials have ended early takes one of another rank, which trains") {
   using lrfinder::Trial;
   const auto trial_at = [](double lr) {
     return Trial{lr, 32, 1 / lr, false, {{"metric", lr / 3}}};

@@ -1,5 +1,6 @@
 #include <catch2.hpp>
 #include <everything.hpp>
+#include <own_optimizer.hpp>
 #include <training.hpp>
 
 #include <lrfinder/lrfinder.hpp>
@@ -56,106 +57,6 @@ void train(Model& model, Optimizer& optimizer, const std::vector<TensorBatch>& b
     });
   }
 }
-
-// An optimizer of a user's own, with state inside and outside of state().
-struct OwnOptions : OptimizerCloneableOptions<OwnOptions> {
-  explicit OwnOptions(double rate) : lr(rate) {}
-  double get_lr() const override { return lr; }
-  void set_lr(const double rate) override { lr = rate; }
-  void serialize(torch::serialize::OutputArchive& archive) const override {
-    archive.write("lr", torch::tensor(lr, torch::kDouble));
-  }
-  void serialize(torch::serialize::InputArchive& archive) override {
-    Tensor rate;
-    archive.read("lr", rate);
-    lr = rate.item<double>();
-  }
-  double lr;
-};
-
-// The key of a parameter's state: a string before LibTorch 2.1, a pointer since.
-template <class Key>
-Key key_of(const Tensor& parameter) {
-  if constexpr (std::is_same_v<Key, std::string>) {
-    return std::to_string(reinterpret_cast<std::uintptr_t>(parameter.unsafeGetTensorImpl()));
-  } else {
-    return parameter.unsafeGetTensorImpl();
-  }
-}
-
-struct OwnState : OptimizerCloneableParamState<OwnState> {
-  void serialize(torch::serialize::OutputArchive& archive) const override {
-    archive.write("velocity", velocity);
-  }
-  void serialize(torch::serialize::InputArchive& archive) override {
-    archive.read("velocity", velocity);
-  }
-  Tensor velocity;
-};
-
-struct UnsavableOptimizer : Optimizer {
-  UnsavableOptimizer(std::vector<Tensor> parameters, double lr)
-      : Optimizer(std::move(parameters), std::make_unique<OwnOptions>(lr)) {}
-  Tensor step(LossClosure closure = nullptr) override {
-    Tensor loss;
-    if (closure) {
-      const torch::AutoGradMode guard(true);
-      loss = closure();
-    }
-    const torch::NoGradGuard guard;
-    for (auto& group : param_groups()) {
-      for (auto& parameter : group.params()) {
-        if (!parameter.grad().defined()) continue;
-        auto& state = state_of(parameter);
-        state.velocity.mul_(0.9).add_(parameter.grad());
-        parameter.sub_(state.velocity, group.options().get_lr());
-      }
-    }
-    steps += 1;
-    return loss;
-  }
-  OwnState& state_of(const Tensor& parameter) {
-    auto& states = state();
-    const auto key = key_of<typename std::decay_t<decltype(states)>::key_type>(parameter);
-    if (states.find(key) == states.end()) {
-      auto fresh = std::make_unique<OwnState>();
-      fresh->velocity = torch::zeros_like(parameter);
-      states[key] = std::move(fresh);
-    }
-    return static_cast<OwnState&>(*states[key]);
-  }
-  Tensor steps = torch::zeros({1});
-};
-
-struct OwnOptimizer : UnsavableOptimizer {
-  using UnsavableOptimizer::UnsavableOptimizer;
-  void save(torch::serialize::OutputArchive& archive) const override {
-    archive.write("steps", steps);
-  }
-  void load(torch::serialize::InputArchive& archive) override {
-    if (refuses_to_load) throw std::runtime_error("not today");
-    archive.read("steps", steps);
-  }
-  bool refuses_to_load = false;
-};
-
-// A user's optimizer that adds a member to one of LibTorch's.
-struct CountingSGD : SGD {
-  using SGD::SGD;
-  Tensor step(LossClosure closure = nullptr) override {
-    steps += 1;
-    return SGD::step(std::move(closure));
-  }
-  void save(torch::serialize::OutputArchive& archive) const override {
-    SGD::save(archive);
-    archive.write("steps", steps);
-  }
-  void load(torch::serialize::InputArchive& archive) override {
-    SGD::load(archive);
-    archive.read("steps", steps);
-  }
-  Tensor steps = torch::zeros({1});
-};
 
 }  // namespace
 

@@ -5,6 +5,7 @@
 #include <lrfinder/torch/optimizer.hpp>
 
 using lrfinder::detail::gradient_age;
+using lrfinder::detail::hash_but_for_rate;
 using namespace torch::optim;
 
 TEST_CASE("the gradients of an update are as old as the optimizer's averaging makes them") {
@@ -20,4 +21,32 @@ TEST_CASE("the gradients of an update are as old as the optimizer's averaging ma
 
 TEST_CASE("a momentum that averages nothing gives no age") {
   CHECK(gradient_age(SGDOptions(1e-3).momentum(1)) == 0);
+}
+
+namespace {
+
+/// Options without serialize().
+struct Silent : OptimizerCloneableOptions<Silent> {
+  void set_lr(const double) override {}
+};
+
+}  // namespace
+
+TEST_CASE("the hash of options tells all of them apart but the rate") {
+  const auto sgd = SGDOptions(1e-3).momentum(0.9);
+  CHECK(hash_but_for_rate(sgd).has_value());
+  CHECK(hash_but_for_rate(sgd) == hash_but_for_rate(SGDOptions(0.5).momentum(0.9)));
+  CHECK(hash_but_for_rate(sgd) != hash_but_for_rate(SGDOptions(1e-3).momentum(0.8)));
+  CHECK(hash_but_for_rate(sgd) != hash_but_for_rate(SGDOptions(sgd).nesterov(true)));
+  CHECK(hash_but_for_rate(AdamOptions(1)) == hash_but_for_rate(AdamOptions(2)));
+  CHECK(hash_but_for_rate(AdamOptions()) != hash_but_for_rate(AdamOptions().eps(1e-7)));
+  CHECK(hash_but_for_rate(AdamWOptions()) != hash_but_for_rate(AdamWOptions().weight_decay(0)));
+  CHECK(hash_but_for_rate(RMSpropOptions()) != hash_but_for_rate(RMSpropOptions().alpha(0.9)));
+  CHECK(hash_but_for_rate(AdagradOptions()) != hash_but_for_rate(AdagradOptions().lr_decay(0.1)));
+  CHECK(hash_but_for_rate(LBFGSOptions(1)) == hash_but_for_rate(LBFGSOptions(2)));
+  CHECK(hash_but_for_rate(LBFGSOptions()) != hash_but_for_rate(LBFGSOptions().max_iter(3)));
+}
+
+TEST_CASE("options that cannot be written have no hash") {
+  CHECK_FALSE(hash_but_for_rate(Silent()).has_value());
 }

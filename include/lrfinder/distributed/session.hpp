@@ -8,6 +8,7 @@
 #include <optional>
 #include <sstream>
 #include <string>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -17,15 +18,14 @@
 #include <lrfinder/distributed/fingerprint.hpp>
 #include <lrfinder/distributed/gradient_averaging.hpp>
 #include <lrfinder/distributed/health_check.hpp>
+#include <lrfinder/distributed/training_state.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/iteration.hpp>
 #include <lrfinder/ranks.hpp>
 #include <lrfinder/snapshot/modes.hpp>
-#include <lrfinder/snapshot/saved_optimizer.hpp>
 #include <lrfinder/snapshot/saved_state.hpp>
-#include <lrfinder/torch/compatibility.hpp>
 #include <lrfinder/torch/measurement.hpp>
-#include <lrfinder/torch/module.hpp>
+#include <lrfinder/torch/optimizer.hpp>
 
 namespace lrfinder::detail {
 
@@ -67,9 +67,9 @@ class Session {
   }
 
   /// Begins a run, after all that this rank can check alone: waits for all ranks, checks that they
-  /// agree on `fingerprint` and on the tensors that are trained, and gives these the values that
-  /// they have on rank 0, as DistributedDataParallel does. Each rank restores its own values in the
-  /// end.
+  /// agree on `fingerprint` and on the tensors that are trained, and gives these, and the state of
+  /// the optimizers, the values that they have on rank 0, as DistributedDataParallel does with
+  /// parameters and buffers. Each rank restores its own values in the end.
   ///
   /// `random`: null where each rank draws random numbers of its own; else it gets the values that
   /// it has on rank 0.
@@ -78,7 +78,8 @@ class Session {
   void start(Fingerprint fingerprint, const TrainingState& state,
              const RandomState* random = nullptr) {
     if (alone()) return;
-    TensorBroadcast trained = collect(state);
+    TensorBroadcast trained = tensors_of(state);
+    buffers_ = buffers_of(state);
     if (random) {
       for (const torch::Tensor& tensor : random->tensors()) trained.add(tensor);
     }
@@ -89,11 +90,25 @@ class Session {
       fingerprint.add("tensor " + std::to_string(i), shape.str());
       fingerprint.add("requires_grad of tensor " + std::to_string(i), tensor.requires_grad());
     }
+    std::vector<std::string> archives;
+    for (torch::optim::Optimizer* optimizer : state.optimizers) {
+      fingerprint.add("the type of an optimizer", c10::demangle(typeid(*optimizer).name()));
+      fingerprint.add("states of its own kind", own_states(*optimizer).size());
+      // User code, so before a check.
+      archives.push_back(leads() ? archive_of(*optimizer) : "");
+    }
     gradients_.emplace(*state.optimizers.front());
     const double asks = leads() && has_callback_ ? 1 : 0;
     rank_0_decides_ = health_check_(SyncPoint::start, {asks}).front() > 0;
     require_same(fingerprint, "all ranks have to run the same test on the same model");
     health_check_.all("giving all ranks the model of rank 0", trained);
+    for (std::size_t i = 0; i < archives.size(); ++i) {
+      torch::optim::Optimizer& optimizer = *state.optimizers[i];
+      if (is_libtorchs(optimizer)) continue;
+      const std::string archive = broadcast_text(archives[i]);
+      if (!leads()) load_archive(optimizer, archive);
+      health_check_(SyncPoint::agreed);
+    }
   }
 
   /// Waits for all ranks, and checks that they agree on a fingerprint. `demand`: how the message
@@ -178,31 +193,6 @@ class Session {
     std::size_t i = 3;
     for (const auto& [name, value] : mine.metrics) all.metrics.emplace_back(name, averaged(i++));
     return {std::move(all), values[0]};
-  }
-
-  // All that the test trains or changes: for a start the same everywhere.
-  TensorBroadcast collect(const TrainingState& state) {
-    TensorBroadcast trained;
-    buffers_ = {};
-    for (const ModuleHandle& module : state.modules) {
-      module.each_parameter([&](const torch::Tensor& parameter) { trained.add(parameter); });
-      module.each_buffer([&](const torch::Tensor& buffer) {
-        trained.add(buffer);
-        buffers_.add(buffer);
-      });
-    }
-    for (const torch::Tensor& tensor : state.tensors) trained.add(tensor);
-    for (torch::optim::Optimizer* optimizer : state.optimizers) {
-      for (const auto& group : optimizer->param_groups()) {
-        for (const auto& parameter : group.params()) {
-          trained.add(parameter);
-          if (auto* remembered = state_of(*optimizer, parameter)) {
-            for_each_state_tensor(*remembered, [&](torch::Tensor& tensor) { trained.add(tensor); });
-          }
-        }
-      }
-    }
-    return trained;
   }
 
   void require_same(const Fingerprint& fingerprint, const std::string& demand) {

@@ -105,8 +105,7 @@ LRFINDER_INLINE RaceResult Finder::race(AnyLoader& train_loader, AnyLoader* val_
         .add("tolerance", race.tolerance)
         .add("the plan", plan ? to_string(*plan) : "none");
     RaceResult result = from_state_of_rank_0(
-        sessions.apart, fingerprint, state_->training_state, settings, train_loader, val_loader,
-        [&] {
+        sessions.apart, fingerprint, state_->training_state, settings, training, [&] {
           if (!plan) return state_->race(race, trials, settings.validates);
           const auto search = resolve_search(*plan, curve, options.around(), race.num_iter);
           RaceResult found(state_->search(search, trials, settings.validates));
@@ -135,11 +134,10 @@ LRFINDER_INLINE Suggestion Finder::find(AnyLoader& train_loader, AnyLoader* val_
 
     Fingerprint fingerprint = fingerprint_of(test, state_->optimizer());
     fingerprint.add("the plan", to_string(plan)).add("budget", options.budget());
+    Training training(state_->training_state, train_loader, val_loader, test.training,
+                      sessions.together);
     Suggestion found = from_state_of_rank_0(
-        sessions.apart, fingerprint, state_->training_state, test.training, train_loader,
-        val_loader, [&] {
-          Training training(state_->training_state, train_loader, val_loader, test.training,
-                            sessions.together);
+        sessions.apart, fingerprint, state_->training_state, test.training, training, [&] {
           const auto budget = static_cast<std::int64_t>(
               std::min(options.budget() * static_cast<double>(test.range.num_iter), 1e15));
           const std::int64_t updates =

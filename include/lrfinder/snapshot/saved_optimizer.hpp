@@ -24,6 +24,25 @@
 
 namespace lrfinder::detail {
 
+/// Lets a user's optimizer write what it keeps outside of its state. Its save() writes the state
+/// too, as a rule; one of LibTorch's kinds is created when it is first used, and save() can do
+/// without it.
+inline void save_rest(torch::optim::Optimizer& optimizer, bool with_state,
+                      torch::serialize::OutputArchive& archive) {
+  struct Swapped {
+    Swapped(OptimizerState& one, OptimizerState& other) : a(one), b(other) { a.swap(b); }
+    ~Swapped() { a.swap(b); }
+    Swapped(const Swapped&) = delete;
+    Swapped& operator=(const Swapped&) = delete;
+    OptimizerState& a;
+    OptimizerState& b;
+  };
+  OptimizerState none;
+  std::optional<Swapped> without_state;
+  if (!with_state) without_state.emplace(none, optimizer.state());
+  optimizer.save(archive);
+}
+
 /// The parameter groups, the state and the options of an optimizer as they were.
 ///
 /// The optimizer's own state objects are set aside, and clones work in their place during the test.
@@ -147,31 +166,14 @@ class SavedOptimizer {
     return save_archive(*store_, archive);
   }
 
-  // What a user's optimizer keeps outside of its state. save() writes the state too, as a rule. One
-  // of LibTorch's kinds is saved already, and created when first used: save() can do without it.
   void save_rest() {
     torch::serialize::OutputArchive archive;
-    {
-      OptimizerState none;
-      std::optional<Swapped> without_state;
-      if (archived_states_.empty()) without_state.emplace(none, optimizer_->state());
-      optimizer_->save(archive);
-    }
+    detail::save_rest(*optimizer_, /*with_state=*/!archived_states_.empty(), archive);
     rest_ = save_archive(*store_, archive);
     load_archive(*store_, *rest_, {}, [](auto& written) {
       TORCH_CHECK(!written.keys().empty(), "save() wrote nothing");
     });
   }
-
-  // Swaps two states for as long as it lives.
-  struct Swapped {
-    Swapped(OptimizerState& one, OptimizerState& other) : a(one), b(other) { a.swap(b); }
-    ~Swapped() { a.swap(b); }
-    Swapped(const Swapped&) = delete;
-    Swapped& operator=(const Swapped&) = delete;
-    OptimizerState& a;
-    OptimizerState& b;
-  };
 
   torch::optim::Optimizer* optimizer_;
   SnapshotStore* store_;

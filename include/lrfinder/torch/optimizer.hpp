@@ -2,6 +2,11 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <sstream>
+#include <string>
 #include <tuple>
 #include <type_traits>
 #include <typeinfo>
@@ -38,10 +43,10 @@ inline bool is_libtorchs(const torch::optim::Optimizer& optimizer) {
       [&](auto kind) { return typeid(optimizer) == typeid(typename decltype(kind)::Optimizer); });
 }
 
-/// Calls `visit(torch::Tensor&)` with every tensor in the state of one parameter. Returns false for
-/// a state that is none of LibTorch's own.
+/// Calls `visit` with everything in the state of one parameter, each a `torch::Tensor&`,
+/// `std::int64_t&` or `double&`. Returns false for a state that is none of LibTorch's own.
 template <class Visit>
-bool for_each_state_tensor(torch::optim::OptimizerParamState& state, Visit&& visit) {
+bool for_each_in_state(torch::optim::OptimizerParamState& state, Visit&& visit) {
   using namespace torch::optim;
   return libtorch_optimizers([&](auto kind) {
     using State = typename decltype(kind)::State;
@@ -50,12 +55,18 @@ bool for_each_state_tensor(torch::optim::OptimizerParamState& state, Visit&& vis
     if constexpr (std::is_same_v<State, SGDParamState>) {
       visit(known.momentum_buffer());
     } else if constexpr (std::is_same_v<State, RMSpropParamState>) {
+      visit(known.step());
       visit(known.square_avg());
       visit(known.momentum_buffer());
       visit(known.grad_avg());
     } else if constexpr (std::is_same_v<State, AdagradParamState>) {
+      visit(known.step());
       visit(known.sum());
     } else if constexpr (std::is_same_v<State, LBFGSParamState>) {
+      visit(known.func_evals());
+      visit(known.n_iter());
+      visit(known.t());
+      visit(known.prev_loss());
       visit(known.d());
       visit(known.H_diag());
       visit(known.prev_flat_grad());
@@ -66,12 +77,44 @@ bool for_each_state_tensor(torch::optim::OptimizerParamState& state, Visit&& vis
         for (auto& tensor : *known.al()) visit(tensor);
       }
     } else {  // Adam and AdamW
+      visit(known.step());
       visit(known.exp_avg());
       visit(known.exp_avg_sq());
       visit(known.max_exp_avg_sq());
     }
     return true;
   });
+}
+
+/// Calls `visit(torch::Tensor&)` with every tensor in the state of one parameter. Returns false for
+/// a state that is none of LibTorch's own.
+template <class Visit>
+bool for_each_state_tensor(torch::optim::OptimizerParamState& state, Visit&& visit) {
+  return for_each_in_state(state, [&](auto& value) {
+    if constexpr (std::is_same_v<decltype(value), torch::Tensor&>) visit(value);
+  });
+}
+
+/// What the serialization of an optimizer, or of its options, writes, as bytes.
+template <class Serialize>
+std::string archived(Serialize&& serialize) {
+  torch::serialize::OutputArchive archive;
+  serialize(archive);
+  std::ostringstream bytes;
+  archive.save_to(bytes);
+  return bytes.str();
+}
+
+/// A hash of the options of a parameter group, but for the learning rate. None for options that
+/// lack clone() or serialize().
+inline std::optional<std::size_t> hash_but_for_rate(const torch::optim::OptimizerOptions& options) {
+  try {
+    const auto copy = options.clone();
+    copy->set_lr(1);
+    return std::hash<std::string>{}(archived([&](auto& archive) { copy->serialize(archive); }));
+  } catch (const c10::Error&) {
+    return std::nullopt;
+  }
 }
 
 /// The mean age, in updates, of the gradients that an update is an average of: with the momentum,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -26,6 +27,14 @@
 
 namespace lrfinder::detail {
 
+/// An iterator over a training loader, whose batches are kept where the settings ask for it.
+inline std::unique_ptr<AnyBatchIterator> iterate_kept(AnyLoader& loader, KeptBatches& kept,
+                                                      const TrainingSettings& settings) {
+  auto batches = loader.iterate(settings.placement.device);
+  if (settings.max_kept_bytes == 0) return batches;
+  return std::make_unique<KeptBatchIterator>(kept, std::move(batches));
+}
+
 /// One run of a training: a range test, or a trial of a race, is a loop over it.
 ///
 ///     run.set_lr(rates);
@@ -41,7 +50,7 @@ class TrainingRun {
               KeptBatches& kept, BatchCache& val_cache, TrainingMode& mode,
               const TrainingSettings& settings, Session& session)
       : optimizer_(optimizer),
-        batches_(iterate(train_loader, kept, settings)),
+        batches_(iterate_kept(train_loader, kept, settings)),
         step_(*batches_, optimizer, settings, session) {
     batches_->start();
     if (val_loader) validation_.emplace(*val_loader, val_cache, mode, settings, session);
@@ -83,13 +92,6 @@ class TrainingRun {
   DeviceMeasurement validate() { return (*validation_)(); }
 
  private:
-  static std::unique_ptr<AnyBatchIterator> iterate(AnyLoader& loader, KeptBatches& kept,
-                                                   const TrainingSettings& settings) {
-    auto batches = loader.iterate(settings.placement.device);
-    if (settings.max_kept_bytes == 0) return batches;
-    return std::make_unique<KeptBatchIterator>(kept, std::move(batches));
-  }
-
   torch::optim::Optimizer& optimizer_;
   std::unique_ptr<AnyBatchIterator> batches_;
   Step step_;
@@ -132,6 +134,26 @@ class Training {
       throw;
     }
     return saved;
+  }
+
+  /// Adds hashes of the first batches of each loader, which a run from the present random state
+  /// begins with. They are kept for it, so that it loads none of the training batches once more.
+  ///
+  /// Throws EmptyLoader when there is none.
+  void add_first_batches(Fingerprint& fingerprint) {
+    constexpr std::size_t count = 2;
+    std::vector<std::size_t> hashes;
+    const auto batches = iterate_kept(train_loader_, kept_, settings_);
+    batches->start();
+    while (hashes.size() < count) hashes.push_back(batches->next()->hash());
+    fingerprint.add("a hash of the first training batches", hashes);
+    if (!val_loader_) return;
+    hashes.clear();
+    val_loader_->iterate(settings_.placement.device)->for_each([&](const auto& batch) {
+      hashes.push_back(batch->hash());
+      return hashes.size() < count;
+    });
+    fingerprint.add("a hash of the first validation batches", hashes);
   }
 
  private:
