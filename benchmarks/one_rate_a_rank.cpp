@@ -1,7 +1,8 @@
 // What a race takes with one rate a rank, beside the same race of one process: 2 processes on this
 // machine over Gloo, one thread each, an MLP of 784, `width` and 10 units. Both in turn; medians in
-// milliseconds, and their ratio. At best it is 1 / 2 on a machine whose cores do not slow each
-// other down; what it is on this one is measured, too, by the race of one process on both at once.
+// milliseconds, and their ratio: 1 / 2 at best, where the cores of a machine do not slow each other
+// down. How much they do is measured, too: "halved" is half of what the race of one process takes
+// while both run it, over what it takes alone.
 // And what the ranks exchange while they train. Freed memory stays in the process, as in
 // range_test_speed.
 //
@@ -92,7 +93,7 @@ int main(int argc, char** argv) {
     return 1;
   }
   keep_freed_memory();
-  std::puts(" width  batch trials  one process    2 ranks  ratio  at best");
+  std::puts(" width  batch trials  one process    2 ranks  ratio   halved");
   std::fflush(stdout);
   const bool done = on_ranks(2, [&](const std::shared_ptr<lrfinder::Ranks>& ranks) {
     for (const std::int64_t width : {128, 1024}) {

@@ -4,6 +4,7 @@
 #include <catch2.hpp>
 #include <cstdint>
 #include <everything.hpp>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <pretend_accelerator.hpp>
@@ -217,4 +218,42 @@ TEST_CASE("a model goes to an accelerator for the test, and comes back") {
   CHECK(model->parameters()[0].device() == torch::kCPU);
   CHECK(before.differences(Everything(*model, optimizer)).empty());
   train();
+}
+
+namespace {
+
+// One rank, which gets other values in the beginning of a large broadcast, as if from another rank.
+class OtherModel final : public lrfinder::Ranks {
+ public:
+  std::int64_t rank() const override { return 0; }
+  std::int64_t size() const override { return 1; }
+  std::vector<double> sum(std::vector<double> values) override { return values; }
+  std::vector<std::string> gather(const std::string& text, std::size_t) override { return {text}; }
+  std::function<void()> begin_sum(const torch::Tensor&) override {
+    return [] {};
+  }
+  void broadcast(const torch::Tensor& bytes) override {
+    if (bytes.numel() < 20000) return;  // texts
+    bytes.narrow(0, 0, 1000).zero_();
+    ++models;
+  }
+  int models = 0;
+};
+
+}  // namespace
+
+TEST_CASE("a model that goes to an accelerator for a race of ranks gets its own values back") {
+  const auto loader = class_batches(5, 16, 4, 3);
+  torch::manual_seed(3);
+  torch::nn::Sequential model(torch::nn::Linear(4, 2000), torch::nn::ReLU(),
+                              torch::nn::Linear(2000, 3));
+  torch::optim::SGD optimizer(model->parameters(), 1e-4);
+  const auto ranks = std::make_shared<OtherModel>();
+  LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss(), accelerator);
+  const Everything before(*model, optimizer);
+  const auto snapshot = GENERATE(Snapshot::device, Snapshot::host, Snapshot::disk);
+  finder.range_test(loader, options().snapshot(snapshot));
+  finder.race(loader, lrfinder::RaceOptions().around(0.01).budget(4).ranks(ranks));
+  CHECK(ranks->models == 1);
+  CHECK(before.differences(Everything(*model, optimizer)).empty());
 }

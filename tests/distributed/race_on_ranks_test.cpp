@@ -56,14 +56,14 @@ lrfinder::RangeTestOptions one_range_test() {
 
 /// What a search reports, with a model, an optimizer state and random numbers that differ between
 /// ranks; dropout, batch normalisation and a loader that shuffles. Alone where there is one
-/// process.
+/// process. `more_steps`: of the optimizer before it, from one rank to the next.
 template <class Use>
-Report search(Process& process, const Optimizers& make_optimizer, Use&& use) {
+Report search(Process& process, const Optimizers& make_optimizer, int more_steps, Use&& use) {
   torch::manual_seed(static_cast<std::uint64_t>(7 + process.rank));
   torch::nn::Sequential model = small_classifier(4, 2);
   const auto optimizer = make_optimizer(model);
   // The optimizer has a state, and the gradients are there.
-  for (const auto& batch : class_batches(2 + process.rank, 8, 4, 2)) {
+  for (const auto& batch : class_batches(2 + more_steps * process.rank, 8, 4, 2)) {
     optimizer->step([&] {
       optimizer->zero_grad();
       auto loss = torch::cross_entropy_loss(model->forward(batch.data), batch.target);
@@ -84,8 +84,10 @@ Report search(Process& process, const Optimizers& make_optimizer, Use&& use) {
 /// Every rank reports what one process reports.
 template <class Use>
 void check_same_as_one_process(const std::vector<int>& sizes, const Optimizers& make_optimizer,
-                               Use&& use) {
-  const auto run = [&](Process& process) { return search(process, make_optimizer, use); };
+                               Use&& use, int more_steps = 1) {
+  const auto run = [&](Process& process) {
+    return search(process, make_optimizer, more_steps, use);
+  };
   const auto one = in_processes(1, run);
   check_all_well(one);
   for (const int size : sizes) {
@@ -147,26 +149,32 @@ TEST_CASE("One rate a rank starts from the optimizer of rank 0, with its state a
   struct Case {
     const char* name;
     Optimizers optimizer;
+    bool same_steps = false;
   };
   const auto chosen = GENERATE_COPY(
       Case{"Adam", optimizers<Adam>(AdamOptions(1e-3))},
       Case{"AdamW", optimizers<AdamW>(AdamWOptions(1e-3).amsgrad(true))},
       Case{"Adagrad", optimizers<Adagrad>(AdagradOptions(1e-3).lr_decay(0.1))},
+      // Not of another number of steps: it has a tensor for each of them.
+      Case{"LBFGS", optimizers<LBFGS>(LBFGSOptions(1e-3).max_iter(2)), /*same_steps=*/true},
       Case{"RMSprop", optimizers<RMSprop>(RMSpropOptions(1e-3).momentum(0.9).centered(true))},
       Case{"own", optimizers<OwnOptimizer>(1e-3)},
       Case{"derived", optimizers<CountingSGD>(SGDOptions(1e-3).momentum(0.9))});
   CAPTURE(chosen.name);
   check_same_as_one_process(
-      {2}, chosen.optimizer, [&](auto& finder, auto& train, auto&, const auto& ranks) {
+      {2}, chosen.optimizer,
+      [&](auto& finder, auto& train, auto&, const auto& ranks) {
         finder.range_test(train, one_range_test());
-        return exactly(finder.race(train, lrfinder::RaceOptions().budget(3).ranks(ranks)));
-      });
+        return exactly(
+            finder.race(train, lrfinder::RaceOptions().budget(3).around(0.03).ranks(ranks)));
+      },
+      /*more_steps=*/chosen.same_steps ? 0 : 1);
 }
 
 namespace {
 
-/// A loader with random numbers of its own, which LibTorch knows nothing of: no two passes yield
-/// the same batches.
+/// A loader with random numbers of its own, which LibTorch knows nothing of, so that no two passes
+/// yield the same batches. For each batch it also draws some of LibTorch's, as the model does.
 class NoisyLoader {
  public:
   class Iterator {
@@ -175,6 +183,7 @@ class NoisyLoader {
     TensorBatch operator*() const {
       TensorBatch batch = loader_->batches_[index_];
       batch.data = batch.data * (1 + 0.01 * static_cast<double>(loader_->random_() % 100));
+      batch.data += 0.1 * torch::rand_like(batch.data);
       return batch;
     }
     Iterator& operator++() {
@@ -229,7 +238,7 @@ TEST_CASE("Only rank 0 needs a range test for a race with one rate a rank") {
 namespace {
 
 /// A race with one rate a rank, after a range test by each rank alone. `fault` is called from the
-/// 60th evaluation of the race on, at one place of rank 1.
+/// 31st training step or the first validation of the race on, at one place of rank 1.
 Report race_with_fault(Process& process, const std::string& where,
                        const std::function<void()>& fault) {
   torch::nn::Sequential model = mlp(static_cast<std::uint64_t>(process.rank));
@@ -240,7 +249,7 @@ Report race_with_fault(Process& process, const std::string& where,
     lrfinder::LRFinder finder(
         model, *optimizer, [&](const torch::Tensor& output, const torch::Tensor& target) {
           const bool here = output.requires_grad() == (where == "training");
-          if (races && here && process.rank == 1 && ++evaluations > (where == "training" ? 60 : 2))
+          if (races && here && process.rank == 1 && ++evaluations > (where == "training" ? 30 : 0))
             fault();
           return torch::cross_entropy_loss(output, target);
         });
@@ -304,14 +313,17 @@ TEST_CASE("Ranks that cannot race each other are told before anything is trained
     const char* what;
     const char* message;
   };
-  const auto chosen =
-      GENERATE(Case{"shares", "a hash of the first training batches is "},
-               Case{"validation", "a hash of the first validation batches is "},
-               Case{"budget", "the first candidates"},
-               Case{"model", "tensor 0 is double [8, 4] on rank 1 and double [9, 4] on rank 0"},
-               Case{"momentum", "a hash of the options of a group, but for the rate is "},
-               Case{"state", "on rank 0"}, Case{"own mistake", "RaceOptions: spacing (0)"},
-               Case{"untested", "no iteration"}, Case{"together as well", "leave one of them out"});
+  const auto chosen = GENERATE(
+      Case{"shares", "a hash of the first training batch is "},
+      Case{"validation", "a hash of the first validation batches is "},
+      Case{"budget", "the first candidates"},
+      Case{"model", "tensor 0 is double [8, 4] on rank 1 and double [9, 4] on rank 0"},
+      Case{"momentum", "a hash of the options but for the rate of group 0 of optimizer 0 is "},
+      Case{"state", "parameters with a state of optimizer 0 is 4 on rank 1 and 0 on rank 0"},
+      Case{"flags", "the list of training flags of a model is 1, 1, 0, 1 on rank 1"},
+      Case{"val_batches", "val_batches is 1 on rank 1 and "},
+      Case{"own mistake", "RaceOptions: spacing (0)"}, Case{"untested", "no iteration"},
+      Case{"together as well", "leave one of them out"});
   CAPTURE(chosen.what);
   const auto is = [&](const char* what) { return chosen.what == std::string(what); };
   const auto reports = in_processes(2, [&](Process& process) {
@@ -325,6 +337,7 @@ TEST_CASE("Ranks that cannot race each other are told before anything is trained
     if (differs("momentum")) {
       static_cast<torch::optim::SGDOptions&>(optimizer->param_groups()[0].options()).momentum(0.8);
     }
+    if (differs("flags")) model->ptr(1)->eval();
     if (differs("state")) {
       torch::cross_entropy_loss(model->forward(learnable_batches(1, 8)[0].data),
                                 learnable_batches(1, 8)[0].target)
@@ -340,6 +353,7 @@ TEST_CASE("Ranks that cannot race each other are told before anything is trained
                                 });
       const Batches all = learnable_batches(4, 16);
       auto range_test = lrfinder::RangeTestOptions().start_lr(1e-3).end_lr(1).num_iter(40);
+      if (differs("val_batches")) range_test.val_batches(1);
       if (is("together as well")) range_test.ranks(lrfinder::distributed(process.group));
       if (!is("untested")) finder.range_test(all, range_test);
       races = true;

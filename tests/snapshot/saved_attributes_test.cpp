@@ -128,16 +128,16 @@ TEST_CASE("a named tuple has its names in the test, too") {
   int evaluations = 0;
   lrfinder::LRFinder finder(
       scripted.model, optimizer, [&](const torch::Tensor& output, const torch::Tensor& target) {
-        const auto& during = scripted.model.attr("point").toTupleRef();
-        CHECK(&during != tuple.get());
-        CHECK(during.type()->name()->name() == "Point");
-        CHECK(during.elements()[1].toIntVector() == std::vector<std::int64_t>{7});
+        const auto during = scripted.model.attr("point").toTuple();
+        CHECK(during != tuple);
+        CHECK(during->type()->name()->name() == "Point");
+        CHECK(during->elements()[1].toIntVector() == std::vector<std::int64_t>{7});
         ++evaluations;
         return torch::cross_entropy_loss(output, target);
       });
   finder.range_test(class_batches(3, 5, 4, 3), lrfinder::RangeTestOptions().num_iter(3));
   CHECK(evaluations == 3);
-  CHECK(&scripted.model.attr("point").toTupleRef() == tuple.get());
+  CHECK(scripted.model.attr("point").toTuple() == tuple);
 }
 
 TEST_CASE("after a test that does not restore, the attributes are those that it left") {

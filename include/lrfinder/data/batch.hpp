@@ -186,7 +186,7 @@ T on_device(const T& value, torch::Device device) {
 }
 
 /// A number that the shape and the bits of a tensor give; 0 for one without memory of its own. On a
-/// device other than the CPU it is the sum of the bytes, which needs no copy.
+/// device other than the CPU only the sums of the bytes of each row count: all else stays there.
 inline std::size_t hash_of_bits(const torch::Tensor& tensor) {
   if (!tensor.defined() || tensor.layout() != torch::kStrided || tensor.is_meta()) return 0;
   const torch::Tensor bits = tensor.detach().contiguous();
@@ -195,8 +195,9 @@ inline std::size_t hash_of_bits(const torch::Tensor& tensor) {
     hash = std::hash<std::string_view>{}(
         {static_cast<const char*>(bits.data_ptr()), static_cast<std::size_t>(bits.nbytes())});
   } else if (bits.numel() > 0) {
-    const torch::Tensor sum = bits.view({-1}).view(torch::kByte).sum();
-    hash = static_cast<std::size_t>(sum.item<std::int64_t>());
+    const std::int64_t rows = bits.dim() > 0 ? bits.size(0) : 1;
+    const auto sums = bits.view({-1}).view(torch::kByte).view({rows, -1}).sum(1).cpu();
+    hash = hash_of_bits(sums);
   }
   for (const std::int64_t size : tensor.sizes()) hash = 31 * hash + static_cast<std::size_t>(size);
   return hash;

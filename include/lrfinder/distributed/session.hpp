@@ -8,7 +8,6 @@
 #include <optional>
 #include <sstream>
 #include <string>
-#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -78,6 +77,7 @@ class Session {
   void start(Fingerprint fingerprint, const TrainingState& state,
              const RandomState* random = nullptr) {
     if (alone()) return;
+    add_optimizers(fingerprint, state);
     TensorBroadcast trained = tensors_of(state);
     buffers_ = buffers_of(state);
     if (random) {
@@ -90,11 +90,9 @@ class Session {
       fingerprint.add("tensor " + std::to_string(i), shape.str());
       fingerprint.add("requires_grad of tensor " + std::to_string(i), tensor.requires_grad());
     }
-    std::vector<std::string> archives;
+    add_training_flags(fingerprint, state);
+    std::vector<std::string> archives;  // written by user code, so before a check
     for (torch::optim::Optimizer* optimizer : state.optimizers) {
-      fingerprint.add("the type of an optimizer", c10::demangle(typeid(*optimizer).name()));
-      fingerprint.add("states of its own kind", own_states(*optimizer).size());
-      // User code, so before a check.
       archives.push_back(leads() ? archive_of(*optimizer) : "");
     }
     gradients_.emplace(*state.optimizers.front());

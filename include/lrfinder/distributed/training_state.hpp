@@ -1,14 +1,17 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <type_traits>
+#include <typeinfo>
 #include <vector>
 
 #include <torch/torch.h>
 
 #include <lrfinder/distributed/broadcast.hpp>
+#include <lrfinder/distributed/fingerprint.hpp>
 #include <lrfinder/snapshot/saved_optimizer.hpp>
 #include <lrfinder/snapshot/saved_state.hpp>
 #include <lrfinder/torch/compatibility.hpp>
@@ -16,10 +19,9 @@
 #include <lrfinder/torch/optimizer.hpp>
 
 /// @file
-/// What a training changes, to be given the values that it has on rank 0: everything that
-/// SavedState saves, but for gradients, which every update computes anew, the attributes of
-/// TorchScript modules that are neither parameters nor buffers, and the options of the optimizers,
-/// which have to agree.
+/// What a training starts from, which has to be that of rank 0 on all ranks: parameters, buffers
+/// and the state of the optimizers are shared, options and training flags are compared. The
+/// attributes of TorchScript modules that are neither parameters nor buffers are each rank's own.
 
 namespace lrfinder::detail {
 
@@ -91,24 +93,69 @@ inline std::string archive_of(torch::optim::Optimizer& optimizer) {
       archive.write("state_" + std::to_string(i), state);
     }
     torch::serialize::OutputArchive rest;
-    save_rest(optimizer, /*with_state=*/!states.empty(), rest);
+    std::optional<WithoutState> without_state;
+    if (states.empty()) without_state.emplace(optimizer);
+    optimizer.save(rest);
     archive.write("rest", rest);
   });
 }
 
-/// Gives a user's optimizer what archive_of() has written, on the device of its first parameter.
+/// Gives a user's optimizer what archive_of() has written: on the device of its first parameter.
 inline void load_archive(torch::optim::Optimizer& optimizer, const std::string& bytes) {
+  torch::Device device = torch::kCPU;
+  for (const auto& group : optimizer.param_groups()) {
+    if (group.params().empty()) continue;
+    device = group.params().front().device();
+    break;
+  }
   torch::serialize::InputArchive archive;
   std::istringstream stream(bytes);
-  archive.load_from(stream, optimizer.param_groups().front().params().front().device());
+  archive.load_from(stream, device);
   torch::serialize::InputArchive rest;
   archive.read("rest", rest);
-  optimizer.load(rest);
+  {
+    std::optional<WithoutState> without_state;
+    if (own_states(optimizer).empty()) without_state.emplace(optimizer);
+    optimizer.load(rest);
+  }
   const auto states = own_states(optimizer);
   for (std::size_t i = 0; i < states.size(); ++i) {
     torch::serialize::InputArchive state;
     archive.read("state_" + std::to_string(i), state);
     states[i]->serialize(state);
+  }
+}
+
+/// Adds the kinds of the optimizers and their options, but for the rate of the first one, which a
+/// test sets.
+inline void add_optimizers(Fingerprint& fingerprint, const TrainingState& state) {
+  for (std::size_t i = 0; i < state.optimizers.size(); ++i) {
+    torch::optim::Optimizer& optimizer = *state.optimizers[i];
+    const std::string of_optimizer = " of optimizer " + std::to_string(i);
+    fingerprint.add("the type" + of_optimizer, c10::demangle(typeid(optimizer).name()));
+    std::size_t states = 0;
+    for_each_state(optimizer, [&](auto&) { ++states; });
+    fingerprint.add("the number of parameters with a state" + of_optimizer, states);
+    fingerprint.add("the number of states of its own kind" + of_optimizer,
+                    own_states(optimizer).size());
+    for (std::size_t j = 0; j < optimizer.param_groups().size(); ++j) {
+      const auto& options = optimizer.param_groups()[j].options();
+      const std::string of_group = " of group " + std::to_string(j) + of_optimizer;
+      fingerprint.add("a hash of the options but for the rate" + of_group,
+                      hash_but_for_rate(options));
+      if (i > 0) fingerprint.add("the rate" + of_group, options.get_lr());
+    }
+  }
+}
+
+/// Adds the training flags with which the modules are trained.
+inline void add_training_flags(Fingerprint& fingerprint, const TrainingState& state) {
+  for (ModuleHandle module : state.modules) {
+    std::vector<bool> flags;
+    for (const auto& each : module.self_and_submodules()) {
+      flags.push_back(!module.is_training() || each.is_training());
+    }
+    fingerprint.add("the list of training flags of a model", flags);
   }
 }
 

@@ -149,8 +149,9 @@ class TrialsOnRanks {
   using Seconds = std::chrono::duration<double>;
 
   // In a meeting all wait for the one that comes last, so they meet the less often the longer those
-  // that train have waited in the last one but one: about a twentieth of the time is lost at most.
-  // A rank without a trial waits for so long, or an update.
+  // that train have waited in the last one but one: about a twentieth of the time is lost, more
+  // where the longest interval is too short for that. A rank without a trial waits for so long, and
+  // the rest of an update or a validation.
   static constexpr Seconds shortest{0.1}, longest{5};
 
   // `trains`: whether this rank is in the middle of a trial.
@@ -191,15 +192,13 @@ struct SearchSessions {
   template <class Search>
   auto run(Search&& search) {
     return apart.run([&] {
-      return together.run([&] {
-        if (!together.alone() && !apart.alone()) {
-          throw InvalidOption(
-              "LRFinder: with ranks() in the options of the range test the ranks train each trial "
-              "together, with ranks() in those of the search each trains trials of its own; leave "
-              "one of them out");
-        }
-        return search();
-      });
+      if (!together.alone() && !apart.alone()) {
+        throw InvalidOption(
+            "LRFinder: with ranks() in the options of the range test the ranks train each trial "
+            "together, with ranks() in those of the search each trains trials of its own; leave "
+            "one of them out");
+      }
+      return together.run(search);
     });
   }
 

@@ -24,24 +24,22 @@
 
 namespace lrfinder::detail {
 
-/// Lets a user's optimizer write what it keeps outside of its state. Its save() writes the state
-/// too, as a rule; one of LibTorch's kinds is created when it is first used, and save() can do
-/// without it.
-inline void save_rest(torch::optim::Optimizer& optimizer, bool with_state,
-                      torch::serialize::OutputArchive& archive) {
-  struct Swapped {
-    Swapped(OptimizerState& one, OptimizerState& other) : a(one), b(other) { a.swap(b); }
-    ~Swapped() { a.swap(b); }
-    Swapped(const Swapped&) = delete;
-    Swapped& operator=(const Swapped&) = delete;
-    OptimizerState& a;
-    OptimizerState& b;
-  };
-  OptimizerState none;
-  std::optional<Swapped> without_state;
-  if (!with_state) without_state.emplace(none, optimizer.state());
-  optimizer.save(archive);
-}
+/// Takes the state from a user's optimizer for as long as this lives. Its save() and load() write
+/// and read the state too, as a rule. Where it is of LibTorch's kinds they can do without: it is
+/// created when it is first used, and saved apart.
+class WithoutState {
+ public:
+  explicit WithoutState(torch::optim::Optimizer& optimizer) : optimizer_(optimizer) { swap(); }
+  ~WithoutState() { swap(); }
+  WithoutState(const WithoutState&) = delete;
+  WithoutState& operator=(const WithoutState&) = delete;
+
+ private:
+  void swap() { optimizer_.state().swap(state_); }
+
+  torch::optim::Optimizer& optimizer_;
+  OptimizerState state_;
+};
 
 /// The parameter groups, the state and the options of an optimizer as they were.
 ///
@@ -168,7 +166,11 @@ class SavedOptimizer {
 
   void save_rest() {
     torch::serialize::OutputArchive archive;
-    detail::save_rest(*optimizer_, /*with_state=*/!archived_states_.empty(), archive);
+    {
+      std::optional<WithoutState> without_state;
+      if (archived_states_.empty()) without_state.emplace(*optimizer_);
+      optimizer_->save(archive);
+    }
     rest_ = save_archive(*store_, archive);
     load_archive(*store_, *rest_, {}, [](auto& written) {
       TORCH_CHECK(!written.keys().empty(), "save() wrote nothing");

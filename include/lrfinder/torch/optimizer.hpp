@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <optional>
 #include <sstream>
@@ -112,7 +113,7 @@ inline std::optional<std::size_t> hash_but_for_rate(const torch::optim::Optimize
     const auto copy = options.clone();
     copy->set_lr(1);
     return std::hash<std::string>{}(archived([&](auto& archive) { copy->serialize(archive); }));
-  } catch (const c10::Error&) {
+  } catch (const std::exception&) {
     return std::nullopt;
   }
 }

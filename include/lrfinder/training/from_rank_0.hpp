@@ -4,6 +4,8 @@
 #include <lrfinder/distributed/session.hpp>
 #include <lrfinder/snapshot/modes.hpp>
 #include <lrfinder/snapshot/saved_state.hpp>
+#include <lrfinder/torch/device.hpp>
+#include <lrfinder/torch/module.hpp>
 #include <lrfinder/training/run.hpp>
 #include <lrfinder/training/settings.hpp>
 
@@ -18,11 +20,19 @@ namespace lrfinder::detail {
 ///
 /// Throws InvalidOption on a rank whose settings, tensors or batches differ from those of rank 0.
 template <class Use>
-auto from_state_of_rank_0(Session& session, const Fingerprint& fingerprint,
-                          const TrainingState& state, const TrainingSettings& settings,
-                          Training& training, Use&& use) {
+auto from_state_of_rank_0(Session& session, Fingerprint fingerprint, const TrainingState& state,
+                          const TrainingSettings& settings, Training& training, Use&& use) {
   if (session.alone()) return use();
+  // Together they evaluate all that they have; apart, losses can be compared only on as much.
+  if (settings.validates) fingerprint.add("val_batches", settings.max_val_batches);
   const auto share = [&] {
+    // With Snapshot::device they have been set aside. Others stay, and one that is there, though
+    // zero, is an update by weight decay or momentum.
+    for (const ModuleHandle& module : state.modules) {
+      module.each_parameter([&](const torch::Tensor& parameter) {
+        fingerprint.add("whether a parameter has a gradient", parameter.grad().defined());
+      });
+    }
     const RandomState random(settings.placement.device);
     session.start(fingerprint, state, &random);
     random.restore();
@@ -33,7 +43,10 @@ auto from_state_of_rank_0(Session& session, const Fingerprint& fingerprint,
                   "rates can be compared only on the same batches: give every rank the same data "
                   "and the same sampler, not a share of the data");
   };
-  SavedState own(state, settings.placement, settings.snapshot);
+  // The model gets other values where it is, before a run moves it.
+  Placement where_it_is = settings.placement;
+  where_it_is.moves = false;
+  SavedState own(state, where_it_is, settings.snapshot);
   auto result = [&] {
     try {
       share();

@@ -136,22 +136,23 @@ class Training {
     return saved;
   }
 
-  /// Adds hashes of the first batches of each loader, which a run from the present random state
-  /// begins with. They are kept for it, so that it loads none of the training batches once more.
+  /// Adds hashes of the first batches of each loader.
   ///
-  /// Throws EmptyLoader when there is none.
+  /// Of the training loader it is the one with which a run from the present random state begins.
+  /// Where batches are kept, so is this one: a run does not load it again, as a loader with random
+  /// numbers of its own would make it another. The second one depends on what the first update
+  /// draws.
+  ///
+  /// Throws EmptyLoader when there is no training batch.
   void add_first_batches(Fingerprint& fingerprint) {
-    constexpr std::size_t count = 2;
-    std::vector<std::size_t> hashes;
     const auto batches = iterate_kept(train_loader_, kept_, settings_);
     batches->start();
-    while (hashes.size() < count) hashes.push_back(batches->next()->hash());
-    fingerprint.add("a hash of the first training batches", hashes);
+    fingerprint.add("a hash of the first training batch", batches->next()->hash());
     if (!val_loader_) return;
-    hashes.clear();
+    std::vector<std::size_t> hashes;
     val_loader_->iterate(settings_.placement.device)->for_each([&](const auto& batch) {
       hashes.push_back(batch->hash());
-      return hashes.size() < count;
+      return hashes.size() < 2;
     });
     fingerprint.add("a hash of the first validation batches", hashes);
   }

@@ -16,7 +16,6 @@
 #include <lrfinder/snapshot/saved_state.hpp>
 #include <lrfinder/torch/device.hpp>
 #include <lrfinder/torch/gradients.hpp>
-#include <lrfinder/torch/optimizer.hpp>
 
 /// @file
 /// What resolve() makes of the options: everything is set and checked, and nothing behind it reads
@@ -80,9 +79,7 @@ inline Fingerprint fingerprint_of(const TrainingSettings& settings,
   for (const auto& metric : settings.metrics) fingerprint.add("metric", metric.first);
   fingerprint.add("the optimizer", c10::demangle(typeid(optimizer).name()));
   for (const auto& group : optimizer.param_groups()) {
-    fingerprint.add("number of parameters in a group of the optimizer", group.params().size())
-        .add("a hash of the options of a group, but for the rate",
-             hash_but_for_rate(group.options()));
+    fingerprint.add("number of parameters in a group of the optimizer", group.params().size());
   }
   return fingerprint;
 }
