@@ -1,5 +1,7 @@
 #pragma once
 
+#include <torch/torch.h>
+
 #include <lrfinder/distributed/fingerprint.hpp>
 #include <lrfinder/distributed/session.hpp>
 #include <lrfinder/snapshot/modes.hpp>
