@@ -150,7 +150,7 @@ inline void add_optimizers(Fingerprint& fingerprint, const TrainingState& state)
 
 /// Adds the training flags with which the modules are trained.
 inline void add_training_flags(Fingerprint& fingerprint, const TrainingState& state) {
-  for (ModuleHandle module : state.modules) {
+  for (const ModuleHandle& module : state.modules) {
     std::vector<bool> flags;
     for (const auto& each : module.self_and_submodules()) {
       flags.push_back(!module.is_training() || each.is_training());
