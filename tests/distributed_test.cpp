@@ -419,7 +419,8 @@ TEST_CASE("Ranks that do not agree end before anything is trained, and say what 
   };
   const auto chosen = GENERATE(
       Case{"num_iter", "num_iter is 9 on rank 1 and 10 on rank 0"},
-      Case{"optimizer", "the optimizer is torch::optim::Adam on rank 1 and torch::optim::SGD"},
+      Case{"optimizer",
+           "the type of optimizer 0 is torch::optim::Adam on rank 1 and torch::optim::SGD"},
       Case{"model", "tensor 0 is double [8, 4] on rank 1 and double [9, 4] on rank 0"},
       Case{"frozen", "requires_grad of tensor 0 is 0 on rank 1 and 1 on rank 0"},
       Case{"validation", "a validation loader is 1 on rank 1 and 0 on rank 0"},

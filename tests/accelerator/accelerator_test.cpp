@@ -220,6 +220,15 @@ TEST_CASE("a model goes to an accelerator for the test, and comes back") {
   train();
 }
 
+TEST_CASE("batches whose samples are in another order are told apart on an accelerator") {
+  const auto batch = class_batches(1, 16, 4, 3).front().data;
+  const auto hash = [](const torch::Tensor& data) {
+    return lrfinder::detail::hash_of_bits(data.to(accelerator));
+  };
+  CHECK(hash(batch) == hash(batch.clone()));
+  CHECK(hash(batch) != hash(batch.flip(0)));
+}
+
 namespace {
 
 // One rank, which gets other values in the beginning of a large broadcast, as if from another rank.

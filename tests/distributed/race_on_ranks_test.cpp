@@ -321,6 +321,9 @@ TEST_CASE("Ranks that cannot race each other are told before anything is trained
       Case{"momentum", "a hash of the options but for the rate of group 0 of optimizer 0 is "},
       Case{"state", "parameters with a state of optimizer 0 is 4 on rank 1 and 0 on rank 0"},
       Case{"flags", "the list of training flags of a model is 1, 1, 0, 1 on rank 1"},
+      Case{"gradients", "whether a parameter has a gradient is 1 on rank 1 and 0 on rank 0"},
+      Case{"further optimizer", "a hash of the options but for the rate of group 0 of optimizer 1"},
+      Case{"its rate", "the rate of group 0 of optimizer 1 is 0.25 on rank 1 and 0.5 on rank 0"},
       Case{"val_batches", "val_batches is 1 on rank 1 and "},
       Case{"own mistake", "RaceOptions: spacing (0)"}, Case{"untested", "no iteration"},
       Case{"together as well", "leave one of them out"});
@@ -338,12 +341,16 @@ TEST_CASE("Ranks that cannot race each other are told before anything is trained
       static_cast<torch::optim::SGDOptions&>(optimizer->param_groups()[0].options()).momentum(0.8);
     }
     if (differs("flags")) model->ptr(1)->eval();
-    if (differs("state")) {
-      torch::cross_entropy_loss(model->forward(learnable_batches(1, 8)[0].data),
-                                learnable_batches(1, 8)[0].target)
-          .backward();
-      optimizer->step();
+    if (differs("state") || differs("gradients")) {
+      const auto batch = learnable_batches(1, 8).front();
+      torch::cross_entropy_loss(model->forward(batch.data), batch.target).backward();
+      if (is("state")) optimizer->step();
     }
+    torch::nn::Linear other(2, 2);
+    torch::optim::SGD further(other->parameters(),
+                              torch::optim::SGDOptions(differs("its rate") ? 0.25 : 0.5)
+                                  .nesterov(differs("further optimizer"))
+                                  .momentum(0.9));
     return report_of(model, *optimizer, [&](Report&) {
       bool races = false;
       lrfinder::LRFinder finder(model, *optimizer,
@@ -351,9 +358,11 @@ TEST_CASE("Ranks that cannot race each other are told before anything is trained
                                   if (races) throw std::logic_error("has been evaluated");
                                   return torch::cross_entropy_loss(output, target);
                                 });
+      finder.also_restore(other, further);
       const Batches all = learnable_batches(4, 16);
       auto range_test = lrfinder::RangeTestOptions().start_lr(1e-3).end_lr(1).num_iter(40);
       if (differs("val_batches")) range_test.val_batches(1);
+      if (is("gradients")) range_test.snapshot(lrfinder::Snapshot::host);
       if (is("together as well")) range_test.ranks(lrfinder::distributed(process.group));
       if (!is("untested")) finder.range_test(all, range_test);
       races = true;

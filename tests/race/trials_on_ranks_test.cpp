@@ -1,8 +1,13 @@
 #include <catch2.hpp>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
+#include <functional>
 #include <limits>
+#include <memory>
+#include <string>
+#include <vector>
 
 #include <lrfinder/race/trials_on_ranks.hpp>
 
@@ -87,4 +92,34 @@ TEST_CASE("ended trials read back from their text with the same bits") {
   CHECK(back.at(7).metrics.empty());
   CHECK(to_text(TrialAssignment::Results{}).empty());
   CHECK(trials_from("").empty());
+}
+
+namespace {
+
+/// One rank that counts what is asked of it.
+class CountedRank final : public lrfinder::Ranks {
+ public:
+  std::int64_t rank() const override { return 0; }
+  std::int64_t size() const override { return 1; }
+  std::vector<double> sum(std::vector<double> values) override {
+    ++sums;
+    return values;
+  }
+  std::vector<std::string> gather(const std::string& text, std::size_t) override { return {text}; }
+  std::function<void()> begin_sum(const torch::Tensor&) override {
+    return [] {};
+  }
+  void broadcast(const torch::Tensor&) override {}
+  int sums = 0;
+};
+
+}  // namespace
+
+TEST_CASE("a rank that has ranks in both senses leaves once, as the others expect") {
+  using lrfinder::detail::SearchSessions;
+  using lrfinder::detail::Session;
+  const auto rank = std::make_shared<CountedRank>();
+  SearchSessions sessions{Session(rank), Session(rank)};
+  CHECK_THROWS_AS(sessions.run([] { return 0; }), lrfinder::InvalidOption);
+  CHECK(rank->sums == 1);
 }

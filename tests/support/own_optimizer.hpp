@@ -90,7 +90,8 @@ struct OwnOptimizer : UnsavableOptimizer {
   bool refuses_to_load = false;
 };
 
-/// A user's optimizer that adds a member to one of LibTorch's.
+/// A user's optimizer that adds a member to one of LibTorch's. What it loads takes the place of all
+/// that it remembers.
 struct CountingSGD : torch::optim::SGD {
   using torch::optim::SGD::SGD;
   torch::Tensor step(LossClosure closure = nullptr) override {
@@ -102,6 +103,7 @@ struct CountingSGD : torch::optim::SGD {
     archive.write("steps", steps);
   }
   void load(torch::serialize::InputArchive& archive) override {
+    state().clear();
     SGD::load(archive);
     archive.read("steps", steps);
   }

@@ -104,7 +104,7 @@ class Session {
       torch::optim::Optimizer& optimizer = *state.optimizers[i];
       if (is_libtorchs(optimizer)) continue;
       const std::string archive = broadcast_text(archives[i]);
-      if (!leads()) load_archive(optimizer, archive);
+      if (!leads()) read_archive(optimizer, archive);
       health_check_(SyncPoint::agreed);
     }
   }

@@ -101,7 +101,7 @@ inline std::string archive_of(torch::optim::Optimizer& optimizer) {
 }
 
 /// Gives a user's optimizer what archive_of() has written: on the device of its first parameter.
-inline void load_archive(torch::optim::Optimizer& optimizer, const std::string& bytes) {
+inline void read_archive(torch::optim::Optimizer& optimizer, const std::string& bytes) {
   torch::Device device = torch::kCPU;
   for (const auto& group : optimizer.param_groups()) {
     if (group.params().empty()) continue;
@@ -126,8 +126,8 @@ inline void load_archive(torch::optim::Optimizer& optimizer, const std::string& 
   }
 }
 
-/// Adds the kinds of the optimizers and their options, but for the rate of the first one, which a
-/// test sets.
+/// Adds the kinds of the optimizers, the sizes of their groups and their options, but for the rate
+/// of the first one, which a test sets.
 inline void add_optimizers(Fingerprint& fingerprint, const TrainingState& state) {
   for (std::size_t i = 0; i < state.optimizers.size(); ++i) {
     torch::optim::Optimizer& optimizer = *state.optimizers[i];
@@ -139,8 +139,10 @@ inline void add_optimizers(Fingerprint& fingerprint, const TrainingState& state)
     fingerprint.add("the number of states of its own kind" + of_optimizer,
                     own_states(optimizer).size());
     for (std::size_t j = 0; j < optimizer.param_groups().size(); ++j) {
-      const auto& options = optimizer.param_groups()[j].options();
+      const auto& group = optimizer.param_groups()[j];
+      const auto& options = group.options();
       const std::string of_group = " of group " + std::to_string(j) + of_optimizer;
+      fingerprint.add("the number of parameters" + of_group, group.params().size());
       fingerprint.add("a hash of the options but for the rate" + of_group,
                       hash_but_for_rate(options));
       if (i > 0) fingerprint.add("the rate" + of_group, options.get_lr());

@@ -98,20 +98,19 @@ LRFINDER_INLINE RaceResult Finder::race(AnyLoader& train_loader, AnyLoader* val_
     RaceProgress report(options.progress() && sessions.apart.leads(), race.num_iter,
                         sessions.together);
     const RunTrials trials = state_->trials(settings, training, plan, report, sessions.apart);
-    Fingerprint fingerprint = fingerprint_of(settings, state_->optimizer());
+    Fingerprint fingerprint = fingerprint_of(settings);
     fingerprint.add("the first candidates", race.candidates)
         .add("the updates of the race", race.num_iter)
         .add("rungs", race.rungs)
         .add("tolerance", race.tolerance)
         .add("the plan", plan ? to_string(*plan) : "none");
-    RaceResult result = from_state_of_rank_0(
-        sessions.apart, fingerprint, state_->training_state, settings, training, [&] {
-          if (!plan) return state_->race(race, trials, settings.validates);
-          const auto search = resolve_search(*plan, curve, options.around(), race.num_iter);
-          RaceResult found(state_->search(search, trials, settings.validates));
-          found.recipe = "race";
-          return found;
-        });
+    RaceResult result = from_state_of_rank_0(sessions.apart, fingerprint, training, [&] {
+      if (!plan) return state_->race(race, trials, settings.validates);
+      const auto search = resolve_search(*plan, curve, options.around(), race.num_iter);
+      RaceResult found(state_->search(search, trials, settings.validates));
+      found.recipe = "race";
+      return found;
+    });
     sessions.end();
     return result;
   });
@@ -132,27 +131,26 @@ LRFINDER_INLINE Suggestion Finder::find(AnyLoader& train_loader, AnyLoader* val_
     if (!sessions.apart.leads()) test.on_iteration = {};
     if (const auto before = std::exchange(state_->unrestored, nullptr)) before->restore();
 
-    Fingerprint fingerprint = fingerprint_of(test, state_->optimizer());
+    Fingerprint fingerprint = fingerprint_of(test);
     fingerprint.add("the plan", to_string(plan)).add("budget", options.budget());
     Training training(state_->training_state, train_loader, val_loader, test.training,
                       sessions.together);
-    Suggestion found = from_state_of_rank_0(
-        sessions.apart, fingerprint, state_->training_state, test.training, training, [&] {
-          const auto budget = static_cast<std::int64_t>(
-              std::min(options.budget() * static_cast<double>(test.range.num_iter), 1e15));
-          const std::int64_t updates =
-              state_->range_tests(test, options.range_test(), budget, training, sessions);
-          const auto search = resolve_search(plan, recorded_history(), std::nullopt,
-                                             std::max<std::int64_t>(budget - updates, 1));
-          RaceProgress report(options.progress() && sessions.apart.leads(), search.num_iter,
-                              sessions.together);
-          Suggestion result = state_->search(
-              search, state_->trials(test.training, training, &plan, report, sessions.apart),
-              test.training.validates);
-          result.recipe = "find";
-          result.updates += updates;
-          return result;
-        });
+    Suggestion found = from_state_of_rank_0(sessions.apart, fingerprint, training, [&] {
+      const auto budget = static_cast<std::int64_t>(
+          std::min(options.budget() * static_cast<double>(test.range.num_iter), 1e15));
+      const std::int64_t updates =
+          state_->range_tests(test, options.range_test(), budget, training, sessions);
+      const auto search = resolve_search(plan, recorded_history(), std::nullopt,
+                                         std::max<std::int64_t>(budget - updates, 1));
+      RaceProgress report(options.progress() && sessions.apart.leads(), search.num_iter,
+                          sessions.together);
+      Suggestion result = state_->search(
+          search, state_->trials(test.training, training, &plan, report, sessions.apart),
+          test.training.validates);
+      result.recipe = "find";
+      result.updates += updates;
+      return result;
+    });
     sessions.end();
     return found;
   });

@@ -51,7 +51,7 @@ struct Finder::State {
                   Training& training, Session& session, bool is_all = true) {
     std::unique_ptr<SavedState> before;
     try {
-      before = training.run(fingerprint_of(test, optimizer()), [&](TrainingRun& run) {
+      before = training.run(fingerprint_of(test), [&](TrainingRun& run) {
         last_options = options;
         Recorder recorder(test.range);
         const ProgressReporter report(test.progress, is_all ? "" : "range test", test.on_iteration,
@@ -123,7 +123,7 @@ struct Finder::State {
   RunTrials trials(const TrainingSettings& settings, Training& training, const TrainingPlan* plan,
                    RaceProgress& report, Session& apart) const {
     const auto rates = [this](double lr) { return group_rates(lr, nearest_index(history.lr, lr)); };
-    Trials trials(training, fingerprint_of(settings, optimizer()), rates, plan, std::ref(report));
+    Trials trials(training, fingerprint_of(settings), rates, plan, std::ref(report));
     if (apart.alone()) return trials;
     const auto run = [trials, &report](double lr, std::int64_t num_iter,
                                        const std::function<void()>& after_update) mutable {

@@ -22,9 +22,11 @@ namespace lrfinder::detail {
 ///
 /// Throws InvalidOption on a rank whose settings, tensors or batches differ from those of rank 0.
 template <class Use>
-auto from_state_of_rank_0(Session& session, Fingerprint fingerprint, const TrainingState& state,
-                          const TrainingSettings& settings, Training& training, Use&& use) {
+auto from_state_of_rank_0(Session& session, Fingerprint fingerprint, Training& training,
+                          Use&& use) {
   if (session.alone()) return use();
+  const TrainingState& state = training.state();
+  const TrainingSettings& settings = training.settings();
   // Together they evaluate all that they have; apart, losses can be compared only on as much.
   if (settings.validates) fingerprint.add("val_batches", settings.max_val_batches);
   const auto share = [&] {

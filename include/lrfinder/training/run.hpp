@@ -112,6 +112,9 @@ class Training {
         kept_(settings.placement.device, settings.max_kept_bytes),
         val_cache_(settings.max_cached_bytes) {}
 
+  const TrainingState& state() const noexcept { return state_; }
+  const TrainingSettings& settings() const noexcept { return settings_; }
+
   /// Saves the state, and calls `use` with a run on it. `fingerprint`: what all ranks have to agree
   /// on. Restores the state when an exception ends the run; otherwise the caller restores what is
   /// returned.

@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -61,8 +60,7 @@ struct ResolvedRangeTest {
 
 /// What ranks have to agree on to train alike. How much of a loader is evaluated, where copies are
 /// kept and the like is each rank's own matter.
-inline Fingerprint fingerprint_of(const TrainingSettings& settings,
-                                  const torch::optim::Optimizer& optimizer) {
+inline Fingerprint fingerprint_of(const TrainingSettings& settings) {
   Fingerprint fingerprint;
   fingerprint.add("accumulation_steps", settings.accumulation_steps)
       .add("clip_grad_norm", settings.clip.clip_grad_norm)
@@ -77,17 +75,12 @@ inline Fingerprint fingerprint_of(const TrainingSettings& settings,
       .add("a validation loader", settings.validates)
       .add("number of metrics", settings.metrics.size());
   for (const auto& metric : settings.metrics) fingerprint.add("metric", metric.first);
-  fingerprint.add("the optimizer", c10::demangle(typeid(optimizer).name()));
-  for (const auto& group : optimizer.param_groups()) {
-    fingerprint.add("number of parameters in a group of the optimizer", group.params().size());
-  }
   return fingerprint;
 }
 
 /// What ranks have to agree on for a range test.
-inline Fingerprint fingerprint_of(const ResolvedRangeTest& test,
-                                  const torch::optim::Optimizer& optimizer) {
-  return fingerprint_of(test.training, optimizer)
+inline Fingerprint fingerprint_of(const ResolvedRangeTest& test) {
+  return fingerprint_of(test.training)
       .add("start_lr", test.range.start_lr)
       .add("end_lr", test.range.end_lr)
       .add("num_iter", test.range.num_iter)
