@@ -44,7 +44,7 @@ int main() {
 }
 END
 done
-cp "$root/cmake/lrfinder.cpp" "$work/once.cpp"
+cp "$root/src/lrfinder.cpp" "$work/once.cpp"
 echo '#include <lrfinder/curve.hpp>' >"$work/curve.cpp"
 
 options=(-std=c++17 -w -I "$root/include")

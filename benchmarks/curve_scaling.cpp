@@ -1,4 +1,4 @@
-// How the time of every recipe and smoothing grows with the length of the curve.
+// How the time of every recipe grows with the length of the curve.
 
 #include <cmath>
 #include <vector>
@@ -15,7 +15,7 @@ using namespace lrfinder;
 History curve(std::int64_t num_iter) {
   std::vector<double> lr, loss;
   for (std::int64_t i = 0; i < num_iter; ++i) {
-    lr.push_back(scheduled_lr(Schedule::exponential, 1e-7, 10, i, num_iter));
+    lr.push_back(scheduled_lr(RangeSchedule::exponential, 1e-7, 10, i, num_iter));
     const double fall = 1.8 / (1 + std::exp(-5 * std::log10(lr.back() / 1e-2)));
     loss.push_back(2.3 - fall + 4 * lr.back() * lr.back() +
                    0.05 * std::sin(static_cast<double>(i) * static_cast<double>(i)));
@@ -47,19 +47,6 @@ BENCHMARK_CAPTURE(read_curve, valley, suggest::valley)->Apply(sizes);
 BENCHMARK_CAPTURE(read_curve, slide, suggest::slide)->Apply(sizes);
 BENCHMARK_CAPTURE(read_curve, minimum, suggest::minimum)->Apply(sizes);
 BENCHMARK_CAPTURE(read_curve, steep, suggest::steep)->Apply(sizes);
-BENCHMARK_CAPTURE(read_curve, exponential_smoothing, [](const History& history) {
-  return exponential_smoothing(history.raw_loss, 0.05);
-})->Apply(sizes);
-BENCHMARK_CAPTURE(read_curve, bias_corrected_smoothing, [](const History& history) {
-  return bias_corrected_smoothing(history.raw_loss, 0.02);
-})->Apply(sizes);
-BENCHMARK_CAPTURE(read_curve, kernel_smoothing, [](const History& history) {
-  return kernel_smoothing(history.lr, history.raw_loss, 0.25);
-})->Apply(sizes);
-// The narrowest kernel that still has 80 losses to average is the slowest.
-BENCHMARK_CAPTURE(read_curve, narrow_kernel_smoothing, [](const History& history) {
-  return kernel_smoothing(history.lr, history.raw_loss, 80 / static_cast<double>(history.size()));
-})->Apply(sizes);
 
 }  // namespace
 

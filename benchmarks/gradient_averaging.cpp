@@ -22,7 +22,7 @@
 
 namespace {
 
-void measure(lrfinder::Ranks& ranks, std::int64_t parameters, std::int64_t tensors,
+void measure(lrfinder::Communicator& ranks, std::int64_t parameters, std::int64_t tensors,
              std::int64_t bucket_bytes) {
   std::vector<torch::Tensor> model;
   for (std::int64_t i = 0; i < tensors; ++i) {
@@ -38,7 +38,7 @@ void measure(lrfinder::Ranks& ranks, std::int64_t parameters, std::int64_t tenso
   std::vector<double> times_bare, times_kept, times_new;
   const int repeats = parameters >= 100'000'000 ? 7 : parameters >= 1'000'000 ? 31 : 201;
   for (int i = 0; i < repeats; ++i) {
-    const auto average_gradients = [&] { average(ranks, /*some_missing=*/false); };
+    const auto average_gradients = [&] { average.run(ranks, /*some_missing=*/false); };
     times_kept.push_back(time_of(ranks, average_gradients));
     times_bare.push_back(time_of(ranks, [&] { ranks.begin_sum(bare)(); }));
     make_gradients();
@@ -53,11 +53,12 @@ void measure(lrfinder::Ranks& ranks, std::int64_t parameters, std::int64_t tenso
 }
 
 /// What every iteration waits for besides: the health check.
-void measure_health_check(const std::shared_ptr<lrfinder::Ranks>& ranks) {
+void measure_health_check(const std::shared_ptr<lrfinder::Communicator>& ranks) {
   lrfinder::detail::HealthCheck health_check(ranks);
   std::vector<double> times;
   for (int i = 0; i < 1000; ++i) {
-    times.push_back(time_of(*ranks, [&] { health_check(lrfinder::detail::SyncPoint::measured); }));
+    times.push_back(time_of(
+        *ranks, [&] { health_check.sum_if_all_well(lrfinder::detail::SyncPoint::measured); }));
   }
   if (ranks->rank() == 0) std::printf("health check %.2f\n", median(times));
 }
@@ -73,7 +74,7 @@ int main(int argc, char** argv) {
   }
   std::puts("parameters  tensors   all-reduce       kept  ratio        new  ratio");
   std::fflush(stdout);
-  const bool done = on_ranks(2, [&](const std::shared_ptr<lrfinder::Ranks>& ranks) {
+  const bool done = on_ranks(2, [&](const std::shared_ptr<lrfinder::Communicator>& ranks) {
     measure_health_check(ranks);
     for (std::int64_t parameters = 10'000; parameters <= largest; parameters *= 10) {
       for (const std::int64_t tensors : {16, 256}) {

@@ -1,5 +1,5 @@
 // What a range test takes beyond a plain training loop: iterations, validation and, apart from
-// them, saving and restoring; and what a race takes by where its batches come from.
+// them, saving and restoring; and what a search takes by where its batches come from.
 //
 //     range_test_speed [--device cuda] [--default-allocator]
 //                      [Google Benchmark's options, e.g. --benchmark_filter=mlp]
@@ -159,32 +159,31 @@ void add_loader(const std::string& name, const MakeTask& make_task, std::int64_t
   });
 }
 
-// Seconds an update of a race, by where its batches come from.
-void add_race(const std::string& name, const MakeTask& make_task) {
-  const SharedImages samples{torch::randn({10'000, 784}), torch::randint(0, 10, {10'000})};
+// Seconds an update of a search, by where its batches come from. They can be learnt, or the search
+// would find nothing.
+void add_search(const std::string& name, const MakeTask& make_task) {
+  const torch::Tensor data = torch::randn({10'000, 784});
+  const SharedImages samples{data, data.slice(1, 0, 10).argmax(1)};
   std::vector<Batch> tensors;
   const auto first_pass = loader(samples, 128);
   for (const Batch& batch : *first_pass) tensors.push_back(batch);
-  const auto race = [make_task](auto& batches, std::optional<std::int64_t> cache_training) {
+  const auto search = [make_task](auto& batches, std::optional<std::int64_t> cache_training) {
     return somewhere_else(make_task, [&](Task& task) {
-      lrfinder::LRFinder finder(task.model, *task.optimizer, cross_entropy);
-      finder.range_test(batches,
-                        lrfinder::RangeTestOptions(options(100)).cache_training(cache_training));
+      lrfinder::LRFinder finder(task.model, *task.optimizer, cross_entropy,
+                                lrfinder::TrainingOptions().cache_training(cache_training));
       std::int64_t updates = 1;
-      const double total = seconds(task.device, [&] {
-        updates = finder.race(batches, lrfinder::RaceOptions().around(1e-4)).total_iter;
-      });
+      const double total = seconds(task.device, [&] { updates = finder.find(batches).updates; });
       return total / static_cast<double>(updates);
     });
   };
-  register_way(name, "batches in memory", [=] { return race(tensors, {}); });
+  register_way(name, "batches in memory", [=] { return search(tensors, {}); });
   register_way(name, "data loader", [=] {
     const auto batches = loader(samples, 128);
-    return race(*batches, {});
+    return search(*batches, {});
   });
   register_way(name, "data loader, uncached", [=] {
     const auto batches = loader(samples, 128);
-    return race(*batches, 0);
+    return search(*batches, 0);
   });
 }
 
@@ -237,7 +236,7 @@ int main(int argc, char** argv) {
     held_back->emplace_back(batch.data.to(device), batch.target.to(device));
   }
   add_loader("mlp, data loader", task(wide(128), 128, {784}), 78);
-  add_race("mlp, race", task(wide(128), 128, {784}));
+  add_search("mlp, search", task(wide(128), 128, {784}));
   add_validation("mlp, 10,000 held back", task(wide(128), 128, {784}), held_back, 100);
   return run_paired(static_cast<int>(others.size()), others.data(), 25);
 }

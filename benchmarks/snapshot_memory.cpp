@@ -168,10 +168,10 @@ bool measure(const char* optimizer_name) {
   for (const auto& [name, snapshot] : snapshots) {
     const Figures test = in_own_process<Optimizer>(
         [snapshot = snapshot](auto& model, auto& optimizer, const auto& batch, auto&) {
-          lrfinder::LRFinder finder(model, optimizer, torch::nn::MSELoss());
+          lrfinder::LRFinder finder(model, optimizer, torch::nn::MSELoss(),
+                                    lrfinder::TrainingOptions().snapshot(snapshot));
           const std::vector<torch::data::Example<>> loader{batch};
-          finder.range_test(
-              loader, lrfinder::RangeTestOptions().end_lr(1e-5).num_iter(5).snapshot(snapshot));
+          finder.range_test(loader, lrfinder::RangeTestOptions().end_lr(1e-5).num_iter(5));
         });
     const double extra = test.peak - loop.peak;
     const double bound = snapshot == Snapshot::disk ? largest_tensor + 64 * mega : 1.05 * state;

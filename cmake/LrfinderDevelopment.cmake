@@ -20,7 +20,7 @@ endif()
 
 # What lrfinder::compiled compiles in each program is compiled once for all programs here.
 if(LRFINDER_TRAINING)
-  add_library(lrfinder_once STATIC ${PROJECT_SOURCE_DIR}/cmake/lrfinder.cpp)
+  add_library(lrfinder_once STATIC ${PROJECT_SOURCE_DIR}/src/lrfinder.cpp)
   target_link_libraries(lrfinder_once PUBLIC lrfinder_lrfinder PRIVATE lrfinder_warnings)
   target_compile_definitions(lrfinder_once PUBLIC LRFINDER_COMPILED)
   target_precompile_headers(lrfinder_once REUSE_FROM lrfinder_torch_precompiled)

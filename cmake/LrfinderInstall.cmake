@@ -22,7 +22,7 @@ install(FILES
   ${PROJECT_BINARY_DIR}/lrfinderConfig.cmake
   ${PROJECT_BINARY_DIR}/lrfinderConfigVersion.cmake
   cmake/LrfinderTorch.cmake
-  cmake/lrfinder.cpp
+  src/lrfinder.cpp
   DESTINATION ${lrfinder_package_dir})
 
 # The same for pkg-config. The whole library has none: LibTorch comes without.

@@ -4,7 +4,7 @@
 set(lrfinder_single_include_dir ${PROJECT_BINARY_DIR}/single_include)
 file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/lrfinder/*.hpp)
 set(single_headers "")
-foreach(name IN ITEMS curve lrfinder distributed)
+foreach(name IN ITEMS curve lrfinder distributed parallel_trials)
   set(output ${lrfinder_single_include_dir}/lrfinder/${name}.hpp)
   add_custom_command(OUTPUT ${output}
     COMMAND ${CMAKE_COMMAND} -DINCLUDE_DIR=${PROJECT_SOURCE_DIR}/include

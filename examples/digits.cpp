@@ -142,7 +142,7 @@ void run(const Arguments& arguments) {
               static_cast<int>(found.trials.size()), static_cast<int>(found.updates),
               static_cast<int>(plan.steps()));
   if (!found.caveat.empty()) std::printf("  %s\n", found.caveat.c_str());
-  finder.plot(found, "lr_finder.svg");
+  finder.plot("lr_finder.svg");
   std::puts("  picture: lr_finder.svg");
 
   std::puts("\nTraining by the plan from the untouched model; accuracy on what was held back:");

@@ -28,8 +28,10 @@ int main() {
   torch::optim::SGD optimizer(model->parameters(), torch::optim::SGDOptions(1e-4).momentum(0.9));
   torch::nn::CrossEntropyLoss criterion;
 
-  lrfinder::LRFinder finder(model, optimizer, criterion);
-  finder.range_test(*loader, lrfinder::RangeTestOptions().ranks(lrfinder::distributed(group)));
+  lrfinder::LRFinder finder(
+      model, optimizer, criterion,
+      lrfinder::TrainingOptions().data_parallel(lrfinder::communicator(group)));
+  finder.range_test(*loader);
   const lrfinder::Suggestion suggestion = finder.apply_suggestion();  // the same on every rank
 
   std::printf("Rank %d of %d: loss %.3g at lr %.3g, suggested lr %.3g.\n", rank, size,

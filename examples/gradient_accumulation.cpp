@@ -1,4 +1,4 @@
-// A range test for training that accumulates gradients: where a batch of 128 does not fit into
+// A range test for training that accumulates gradients: if a batch of 128 does not fit into
 // memory, four batches of 32 make up one update. The curve, and so the learning rate to train with,
 // is that of the big batch, not that of the small one.
 
@@ -29,8 +29,8 @@ int main() {
   auto small_batches = in_order(digits, 32);
   const lrfinder::History small = finder.range_test(*small_batches, options);
   small_batches = in_order(digits, 32);
-  const lrfinder::History accumulated =
-      finder.range_test(*small_batches, lrfinder::RangeTestOptions(options).accumulation_steps(4));
+  finder.options().accumulation_steps(4);
+  const lrfinder::History accumulated = finder.range_test(*small_batches, options);
 
   std::puts("      lr  128 at once  4 x 32 accumulated  32 alone");
   const std::size_t iterations = std::min({big.size(), small.size(), accumulated.size()});

@@ -22,8 +22,8 @@ int main() {
 
   finder.range_test(*loader, options);
   const double in_full_precision = finder.suggestion();
-  finder.range_test(*loader, lrfinder::RangeTestOptions(options).autocast(
-                                 on_gpu ? torch::kHalf : torch::kBFloat16));
+  finder.options().autocast(on_gpu ? torch::kHalf : torch::kBFloat16);
+  finder.range_test(*loader, options);
   std::printf("Suggested learning rate: %.2g in full precision, %.2g in %s\n", in_full_precision,
               finder.suggestion().lr, on_gpu ? "half" : "bfloat16");
 }

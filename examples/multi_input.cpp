@@ -15,7 +15,7 @@ namespace {
 struct PairBatch {
   torch::Tensor left;
   torch::Tensor right;
-  torch::Tensor same;  // 1 where both show the same digit
+  torch::Tensor same;  // 1 if both show the same digit
 };
 
 struct TwinsImpl : torch::nn::Module {

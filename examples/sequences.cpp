@@ -55,10 +55,12 @@ int main() {
 
   Counter model;
   torch::optim::Adam optimizer(model->parameters(), 1e-5);
-  lrfinder::LRFinder finder(model, optimizer, [](Counter& counter, const SequenceBatch& batch) {
+  const auto criterion = [](Counter& counter, const SequenceBatch& batch) {
     return torch::nn::functional::cross_entropy(counter->forward(batch), batch.targets);
-  });
-  finder.range_test(training, validation, lrfinder::RangeTestOptions().end_lr(1).clip_grad_norm(1));
+  };
+  lrfinder::LRFinder finder(model, optimizer, criterion,
+                            lrfinder::TrainingOptions().clip_grad_norm(1));
+  finder.range_test(training, validation, lrfinder::RangeTestOptions().end_lr(1));
   const auto suggestion = finder.suggestion();
   std::printf("Suggested learning rate: %.2g %s\n", suggestion.lr, suggestion.caveat.c_str());
   std::printf("Norm of the first gradient: %.2g\n", finder.history().grad_norm.front());

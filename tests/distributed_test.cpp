@@ -26,6 +26,7 @@
 
 using lrfinder::History;
 using lrfinder::RangeTestOptions;
+using lrfinder::TrainingOptions;
 
 namespace {
 
@@ -48,7 +49,8 @@ TEST_CASE("Several ranks record the curve of one process with all their samples 
   struct Case {
     const char* name;
     Optimizers optimizer;
-    RangeTestOptions options;
+    TrainingOptions training;
+    RangeTestOptions test;
     bool validation;
   };
   const auto with = [](auto options) {
@@ -62,34 +64,39 @@ TEST_CASE("Several ranks record the curve of one process with all their samples 
   };
   const auto test = RangeTestOptions().start_lr(1e-3).end_lr(2).num_iter(40);
   const auto chosen = GENERATE_COPY(
-      Case{"SGD", sgd, test, false}, Case{"SGD, validation", sgd, test, true},
-      Case{"clipped", sgd, RangeTestOptions(test).clip_grad_norm(0.05), false},
-      Case{"accumulated", sgd, RangeTestOptions(test).accumulation_steps(3), false},
-      Case{"host", sgd, RangeTestOptions(test).snapshot(lrfinder::Snapshot::host), true},
-      Case{"Adam", with(torch::optim::AdamOptions(1e-3)), RangeTestOptions(test).end_lr(0.5), true},
+      Case{"SGD", sgd, {}, test, false}, Case{"SGD, validation", sgd, {}, test, true},
+      Case{"clipped", sgd, TrainingOptions().clip_grad_norm(0.05), test, false},
+      Case{"accumulated", sgd, TrainingOptions().accumulation_steps(3), test, false},
+      Case{"host", sgd, TrainingOptions().snapshot(lrfinder::Snapshot::host), test, true},
+      Case{"Adam",
+           with(torch::optim::AdamOptions(1e-3)),
+           {},
+           RangeTestOptions(test).end_lr(0.5),
+           true},
       // At higher rates the line search takes another turn for a difference in the last digit.
       Case{"LBFGS", with(torch::optim::LBFGSOptions(1e-3).line_search_fn("strong_wolfe")),
-           RangeTestOptions(test).num_iter(8).end_lr(0.02).record_grad_norm(true), false});
+           TrainingOptions().record_grad_norm(true),
+           RangeTestOptions(test).num_iter(8).end_lr(0.02), false});
   const int size = GENERATE(2, 4);
   CAPTURE(chosen.name, size);
-  const auto run = [&](Process& process, const Batches& train, const Batches& val,
-                       RangeTestOptions options) {
+  const auto run = [&](Process& process, const Batches& train, const Batches& val) {
     torch::nn::Sequential model = mlp(/*seed=*/1);
     const auto optimizer = chosen.optimizer(model);
     return report_of(model, *optimizer, [&](Report& report) {
-      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss());
-      if (process.size > 1) options.ranks(lrfinder::distributed(process.group));
+      TrainingOptions options = chosen.training;
+      if (process.size > 1) options.data_parallel(lrfinder::communicator(process.group));
       options.metric("accuracy", lrfinder::accuracy);
-      report["history"] = in_words(chosen.validation ? finder.range_test(train, val, options)
-                                                     : finder.range_test(train, options));
+      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss(), options);
+      report["history"] = in_words(chosen.validation ? finder.range_test(train, val, chosen.test)
+                                                     : finder.range_test(train, chosen.test));
     });
   };
   const auto one = in_processes(1, [&](Process& process) {
-    return run(process, learnable_batches(5, 16), learnable_batches(2, 24, 2), chosen.options);
+    return run(process, learnable_batches(5, 16), learnable_batches(2, 24, 2));
   });
   const auto several = in_processes(size, [&](Process& process) {
     return run(process, share_of(learnable_batches(5, 16), process.rank, size),
-               share_of(learnable_batches(2, 24, 2), process.rank, size), chosen.options);
+               share_of(learnable_batches(2, 24, 2), process.rank, size));
   });
   check_all_well(one);
   check_all_well(several);
@@ -108,7 +115,7 @@ TEST_CASE(
         return std::make_unique<OwnOptimizer>(model->parameters(), /*lr=*/1e-3);
       }));
   const bool restores = GENERATE(true, false);
-  const auto run = [&](Process& process, std::uint64_t seed, const RangeTestOptions& options) {
+  const auto run = [&](Process& process, std::uint64_t seed, const TrainingOptions& options) {
     torch::nn::Sequential model = mlp(seed);
     const auto optimizer = make_optimizer(model);
     // Momentum from a training before, of another length on each rank.
@@ -117,17 +124,16 @@ TEST_CASE(
       optimizer->step();
     }
     return report_of(model, *optimizer, [&](Report& report) {
-      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss());
+      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss(), options);
       const Batches train = share_of(learnable_batches(5, 16), process.rank, process.size);
-      report["history"] = in_words(finder.range_test(train, options));
+      report["history"] = in_words(
+          finder.range_test(train, RangeTestOptions().end_lr(2).num_iter(20).restore(restores)));
       if (!restores) finder.reset();
     });
   };
-  const auto test = RangeTestOptions().end_lr(2).num_iter(20).restore(restores);
-  const auto one = in_processes(1, [&](Process& process) { return run(process, 7, test); });
+  const auto one = in_processes(1, [&](Process& process) { return run(process, 7, {}); });
   const auto two = in_processes(2, [&](Process& process) {
-    return run(process, 7 + static_cast<std::uint64_t>(process.rank),
-               RangeTestOptions(test).ranks(lrfinder::distributed(process.group)));
+    return run(process, 7 + static_cast<std::uint64_t>(process.rank), on_all(process));
   });
   check_all_well(two);
   CHECK(greatest_difference(one.front(), two.front()) < 1e-6);
@@ -140,14 +146,14 @@ TEST_CASE("With uneven loaders, buffers and random numbers all ranks record the 
     torch::nn::Sequential model = small_classifier();
     const auto optimizer = sgd(model);
     return report_of(model, *optimizer, [&](Report& report) {
-      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss());
+      lrfinder::LRFinder finder(
+          model, *optimizer, torch::nn::CrossEntropyLoss(),
+          on_all(process).clip_grad_norm(1).metric("accuracy", lrfinder::accuracy));
       const auto seed = static_cast<std::uint64_t>(10 + process.rank);
       const Batches train = class_batches(3 + process.rank, 5 + process.rank, 4, 3, seed);
       const Batches val = class_batches(1 + process.rank, 3 + 2 * process.rank, 4, 3, seed + 10);
-      report["history"] = in_words(
-          finder.range_test(train, val,
-                            on_all(process).num_iter(30).end_lr(1).clip_grad_norm(1).metric(
-                                "accuracy", lrfinder::accuracy)));
+      report["history"] =
+          in_words(finder.range_test(train, val, RangeTestOptions().num_iter(30).end_lr(1)));
     });
   });
   check_all_well(reports);
@@ -162,12 +168,12 @@ TEST_CASE("Validation shards of different length give the mean over all samples"
     torch::nn::Sequential model = mlp(/*seed=*/1);
     const auto optimizer = sgd(model);
     return report_of(model, *optimizer, [&](Report& report) {
-      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss());
+      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss(),
+                                process.size > 1 ? on_all(process) : TrainingOptions());
+      finder.options().metric("accuracy", lrfinder::accuracy);
       const Batches train = share_of(learnable_batches(5, 12), process.rank, process.size);
-      auto options = RangeTestOptions().end_lr(1).num_iter(10);
-      options.metric("accuracy", lrfinder::accuracy);
-      if (process.size > 1) options.ranks(lrfinder::distributed(process.group));
-      report["history"] = in_words(finder.range_test(train, val, options));
+      report["history"] =
+          in_words(finder.range_test(train, val, RangeTestOptions().end_lr(1).num_iter(10)));
     });
   };
   const TensorBatch all = learnable_batches(1, 29, 3).front();
@@ -199,12 +205,12 @@ TEST_CASE("A loss that is not finite on one rank ends the test on all, for the s
     const auto optimizer = sgd(model);
     return report_of(model, *optimizer, [&](Report& report) {
       int evaluations = 0;
-      lrfinder::LRFinder finder(
-          model, *optimizer, [&](const torch::Tensor& output, const torch::Tensor& target) {
-            const bool bad = process.rank == 1 && ++evaluations > 5;
-            return torch::cross_entropy_loss(output, target) * (bad ? loss : 1.0);
-          });
-      report["history"] = in_words(finder.range_test(learnable_batches(3, 8), on_all(process)));
+      const auto criterion = [&](const torch::Tensor& output, const torch::Tensor& target) {
+        const bool bad = process.rank == 1 && ++evaluations > 5;
+        return torch::cross_entropy_loss(output, target) * (bad ? loss : 1.0);
+      };
+      lrfinder::LRFinder finder(model, *optimizer, criterion, on_all(process));
+      report["history"] = in_words(finder.range_test(learnable_batches(3, 8)));
     });
   });
   check_all_well(reports);
@@ -218,10 +224,10 @@ TEST_CASE("Divergence ends the test on all ranks at the same iteration") {
     torch::nn::Sequential model = mlp(1);
     const auto optimizer = sgd(model);
     return report_of(model, *optimizer, [&](Report& report) {
-      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss());
+      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss(), on_all(process));
       const Batches train = learnable_batches(3, 8, static_cast<std::uint64_t>(process.rank));
       report["history"] = in_words(
-          finder.range_test(train, on_all(process).end_lr(1e4).smooth_f(0.5).diverge_th(2)));
+          finder.range_test(train, RangeTestOptions().end_lr(1e4).smooth_f(0.5).diverge_th(2)));
     });
   });
   check_all_well(reports);
@@ -236,9 +242,9 @@ TEST_CASE("The callback of rank 0 ends the test on all ranks, and the others are
     torch::nn::Sequential model = mlp(1);
     const auto optimizer = sgd(model);
     return report_of(model, *optimizer, [&](Report& report) {
-      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss());
+      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss(), on_all(process));
       int calls = 0;
-      const auto options = on_all(process).num_iter(10).on_iteration([&](const auto& iteration) {
+      const auto options = RangeTestOptions().num_iter(10).on_iteration([&](const auto& iteration) {
         ++calls;
         return process.rank == 1 || iteration.index < last;
       });
@@ -310,17 +316,18 @@ Report test_with_fault(Process& process, const std::string& where, int faulty_ra
   Watched optimizer(model, at("optimizer"));
   return report_of(model, optimizer, [&](Report&) {
     const auto in_training = at("criterion"), in_validation = at("validation");
-    lrfinder::LRFinder finder(model, optimizer,
-                              [&](const torch::Tensor& output, const torch::Tensor& target) {
-                                (output.requires_grad() ? in_training : in_validation)();
-                                return torch::cross_entropy_loss(output, target);
-                              });
-    auto options = on_all(process).num_iter(6).metric(
-        "metric", [in_metric = at("metric")](const auto& output, const auto& target) {
-          in_metric();
-          return lrfinder::accuracy(output, target);
-        });
+    const auto criterion = [&](const torch::Tensor& output, const torch::Tensor& target) {
+      (output.requires_grad() ? in_training : in_validation)();
+      return torch::cross_entropy_loss(output, target);
+    };
+    const auto metric = [in_metric = at("metric")](const auto& output, const auto& target) {
+      in_metric();
+      return lrfinder::accuracy(output, target);
+    };
+    lrfinder::LRFinder finder(model, optimizer, criterion,
+                              on_all(process).metric("metric", metric));
     const WatchedLoader train{learnable_batches(2, 8), at("loader")};
+    auto options = RangeTestOptions().num_iter(6);
     options.on_iteration([in_callback = at("callback")](const auto&) { in_callback(); });
     finder.range_test(train, learnable_batches(2, 4), options);
   });
@@ -360,9 +367,9 @@ TEST_CASE("What throws on one rank in the last update ends the test on all") {
       if (process.rank == 0 && ++updates == 5) throw std::runtime_error("a fault");
     });
     return report_of(model, optimizer, [&](Report& report) {
-      lrfinder::LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+      lrfinder::LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss(), on_all(process));
       try {
-        finder.range_test(learnable_batches(2, 8), on_all(process).num_iter(5));
+        finder.range_test(learnable_batches(2, 8), RangeTestOptions().num_iter(5));
       } catch (...) {
         report["reason"] = to_string(finder.history().stop_reason);
         throw;
@@ -419,6 +426,7 @@ TEST_CASE("Ranks that do not agree end before anything is trained, and say what 
   };
   const auto chosen = GENERATE(
       Case{"num_iter", "num_iter is 9 on rank 1 and 10 on rank 0"},
+      Case{"clip", "clip_grad_norm is 1 on rank 1 and none on rank 0"},
       Case{"optimizer",
            "the type of optimizer 0 is torch::optim::Adam on rank 1 and torch::optim::SGD"},
       Case{"model", "tensor 0 is double [8, 4] on rank 1 and double [9, 4] on rank 0"},
@@ -443,14 +451,14 @@ TEST_CASE("Ranks that do not agree end before anything is trained, and say what 
     }
     return report_of(model, *optimizer, [&](Report&) {
       int evaluations = 0;
-      lrfinder::LRFinder finder(model, *optimizer,
-                                [&](const torch::Tensor& output, const torch::Tensor& target) {
-                                  if (++evaluations > 0)
-                                    throw std::logic_error("has been evaluated");
-                                  return torch::cross_entropy_loss(output, target);
-                                });
-      auto options = on_all(process).num_iter(differs("num_iter") ? 9 : 10);
-      if (differs("metric")) options.metric("accuracy", lrfinder::accuracy);
+      const auto criterion = [&](const torch::Tensor& output, const torch::Tensor& target) {
+        if (++evaluations > 0) throw std::logic_error("has been evaluated");
+        return torch::cross_entropy_loss(output, target);
+      };
+      lrfinder::LRFinder finder(model, *optimizer, criterion, on_all(process));
+      if (differs("metric")) finder.options().metric("accuracy", lrfinder::accuracy);
+      if (differs("clip")) finder.options().clip_grad_norm(1);
+      auto options = RangeTestOptions().num_iter(differs("num_iter") ? 9 : 10);
       if (differs("own mistake")) options.smooth_f(2);
       const Batches train = learnable_batches(2, 8);
       if (differs("validation")) {
@@ -472,9 +480,9 @@ TEST_CASE("Optimizers that evaluate their loss unequally often are told to be ou
     Watched optimizer(
         model, [] {}, /*evaluations=*/1 + process.rank);
     return report_of(model, optimizer, [&](Report&) {
-      lrfinder::LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+      lrfinder::LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss(), on_all(process));
       const Batches batches = learnable_batches(2, 8);
-      finder.range_test(batches, batches, on_all(process));
+      finder.range_test(batches, batches);
     });
   });
   for (const Report& report : reports) {
@@ -489,79 +497,59 @@ TEST_CASE("A part of the model that only some ranks use is trained on all") {
     const auto optimizer = sgd(model);
     return report_of(model, *optimizer, [&](Report& report) {
       // Rank 1 leaves out the first layer, whose output rank 0 takes.
-      lrfinder::LRFinder finder(
-          model, *optimizer, [&](torch::nn::Sequential& whole, const TensorBatch& batch) {
-            auto last = whole->ptr<torch::nn::LinearImpl>(2);
-            const auto inner = process.rank == 0
-                                   ? whole->ptr<torch::nn::LinearImpl>(0)->forward(batch.data)
-                                   : torch::cat({batch.data, batch.data}, 1);
-            return torch::cross_entropy_loss(last->forward(inner), batch.target);
-          });
+      const auto criterion = [&](torch::nn::Sequential& whole, const TensorBatch& batch) {
+        auto last = whole->ptr<torch::nn::LinearImpl>(2);
+        const auto inner = process.rank == 0
+                               ? whole->ptr<torch::nn::LinearImpl>(0)->forward(batch.data)
+                               : torch::cat({batch.data, batch.data}, 1);
+        return torch::cross_entropy_loss(last->forward(inner), batch.target);
+      };
+      lrfinder::LRFinder finder(model, *optimizer, criterion, on_all(process));
       report["history"] = in_words(
-          finder.range_test(learnable_batches(2, 8), on_all(process).num_iter(10).end_lr(0.1)));
+          finder.range_test(learnable_batches(2, 8), RangeTestOptions().num_iter(10).end_lr(0.1)));
     });
   });
   check_all_well(reports);
 }
 
-TEST_CASE("A race runs on all ranks, with one result") {
+namespace {
+
+lrfinder::FindOptions quick_search() {
+  return lrfinder::FindOptions(lrfinder::TrainingPlan().steps(500).decay(lrfinder::Decay::cosine))
+      .budget(5)
+      .range_test(RangeTestOptions().start_lr(1e-3).end_lr(10).num_iter(40));
+}
+
+}  // namespace
+
+TEST_CASE("find runs on all ranks, with one result") {
   const bool validation = GENERATE(false, true);
   const auto reports = in_processes(2, [&](Process& process) {
     torch::nn::Sequential model = mlp(static_cast<std::uint64_t>(process.rank));
     const auto optimizer = sgd(model);
     return report_of(model, *optimizer, [&](Report& report) {
-      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss());
+      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss(), on_all(process));
       const Batches train = share_of(learnable_batches(5, 16), process.rank, process.size);
       const Batches val = learnable_batches(1 + process.rank, 6, 5);
-      finder.range_test(train, on_all(process).start_lr(1e-3).end_lr(10).num_iter(40));
-      const lrfinder::RaceResult result = validation ? finder.race(train, val) : finder.race(train);
-      std::ostringstream words;
-      words.precision(17);
-      words << result.lr << ' ' << result.loss;
-      for (const auto& entry : result.table) words << '\n' << entry.lr << ' ' << entry.loss;
-      report["history"] = words.str();
+      report["history"] = exactly(validation ? finder.find(train, val, quick_search())
+                                             : finder.find(train, quick_search()));
     });
   });
   check_all_well(reports);
 }
 
-TEST_CASE("find runs on all ranks, with one result") {
-  const auto reports = in_processes(2, [](Process& process) {
-    torch::nn::Sequential model = mlp(static_cast<std::uint64_t>(process.rank));
-    const auto optimizer = sgd(model);
-    return report_of(model, *optimizer, [&](Report& report) {
-      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss());
-      const Batches train = share_of(learnable_batches(5, 16), process.rank, process.size);
-      const auto found = finder.find(
-          train, lrfinder::FindOptions()
-                     .plan(lrfinder::TrainingPlan().steps(500).decay(lrfinder::Decay::cosine))
-                     .budget(5)
-                     .range_test(on_all(process).start_lr(1e-3).end_lr(10).num_iter(40)));
-      std::ostringstream words;
-      words.precision(17);
-      words << found.lr << ' ' << found.low << ' ' << found.high << ' ' << found.updates;
-      for (const auto& trial : found.trials) words << '\n' << trial.lr << ' ' << trial.loss;
-      report["history"] = words.str();
-    });
-  });
-  check_all_well(reports);
-}
-
-TEST_CASE("What throws in a race on one rank ends it on all") {
+TEST_CASE("What throws in a search on one rank ends it on all") {
   const auto reports = in_processes(2, [](Process& process) {
     torch::nn::Sequential model = mlp(1);
     const auto optimizer = sgd(model);
     return report_of(model, *optimizer, [&](Report&) {
       int evaluations = 0;
-      lrfinder::LRFinder finder(model, *optimizer,
-                                [&](const torch::Tensor& output, const torch::Tensor& target) {
-                                  if (process.rank == 1 && ++evaluations > 150)
-                                    throw std::runtime_error("a fault");
-                                  return torch::cross_entropy_loss(output, target);
-                                });
-      const Batches train = learnable_batches(5, 16);
-      finder.range_test(train, on_all(process).start_lr(1e-3).end_lr(10).num_iter(40));
-      finder.race(train);
+      const auto criterion = [&](const torch::Tensor& output, const torch::Tensor& target) {
+        if (process.rank == 1 && ++evaluations > 70) throw std::runtime_error("a fault");
+        return torch::cross_entropy_loss(output, target);
+      };
+      lrfinder::LRFinder finder(model, *optimizer, criterion, on_all(process));
+      finder.find(learnable_batches(5, 16), quick_search());
     });
   });
   CHECK(reports[1].at("error") == "a fault");
@@ -571,6 +559,63 @@ TEST_CASE("What throws in a race on one rank ends it on all") {
 }
 
 TEST_CASE("A process group that is not there is refused") {
-  CHECK_THROWS_AS(lrfinder::distributed(c10::intrusive_ptr<c10d::ProcessGroupGloo>()),
+  CHECK_THROWS_AS(lrfinder::communicator(c10::intrusive_ptr<c10d::ProcessGroupGloo>()),
                   lrfinder::InvalidOption);
+}
+
+namespace {
+
+/// How SIGPIPE is handled: the handler, whether it takes what has happened, and what it blocks.
+std::string broken_pipe_action() {
+  struct sigaction action {};
+  ::sigaction(SIGPIPE, nullptr, &action);
+  return std::string(action.sa_handler == SIG_DFL   ? "default"
+                     : action.sa_handler == SIG_IGN ? "ignored"
+                                                    : "handled") +
+         (action.sa_flags & SA_SIGINFO ? ", with information" : "") +
+         (::sigismember(&action.sa_mask, SIGUSR1) ? ", USR1 blocked" : "");
+}
+
+void handle_broken_pipe_by_own_handler() {
+  struct sigaction action {};
+  action.sa_sigaction = [](int, ::siginfo_t*, void*) {};
+  action.sa_flags = SA_SIGINFO;
+  ::sigaddset(&action.sa_mask, SIGUSR1);
+  ::sigaction(SIGPIPE, &action, nullptr);
+}
+
+}  // namespace
+
+TEST_CASE("Only SIGPIPE's default action is replaced, and only for as long as it is needed") {
+  const auto reports = in_processes(1, [](Process& process) {
+    const auto while_needed = [&] {
+      auto first = lrfinder::communicator(process.group);
+      const auto second = lrfinder::communicator(process.group);
+      first.reset();
+      std::raise(SIGPIPE);
+      return broken_pipe_action();
+    };
+    Report report;
+    std::signal(SIGPIPE, SIG_DFL);
+    report["default"] = while_needed() + ", then " + broken_pipe_action();
+    std::signal(SIGPIPE, SIG_IGN);
+    report["ignored"] = while_needed() + ", then " + broken_pipe_action();
+    handle_broken_pipe_by_own_handler();
+    report["own"] = while_needed() + ", then " + broken_pipe_action();
+    for (const std::string later : {"ignored", "own"}) {
+      std::signal(SIGPIPE, SIG_DFL);
+      auto communicator = lrfinder::communicator(process.group);
+      later == "own" ? handle_broken_pipe_by_own_handler() : void(std::signal(SIGPIPE, SIG_IGN));
+      communicator.reset();
+      report["later " + later] = broken_pipe_action();
+    }
+    return report;
+  });
+  const Report& report = reports.front();
+  CHECK(report.at("default") == "handled, then default");
+  CHECK(report.at("ignored") == "ignored, then ignored");
+  const std::string own = "handled, with information, USR1 blocked";
+  CHECK(report.at("own") == own + ", then " + own);
+  CHECK(report.at("later ignored") == "ignored");
+  CHECK(report.at("later own") == own);
 }

@@ -47,13 +47,13 @@ TEST_CASE("memory and open files after 1,100 range tests are those after 100") {
   torch::nn::Sequential model(torch::nn::Linear(2, 2), torch::nn::BatchNorm1d(2));
   torch::optim::Adam optimizer(model->parameters(), 1e-3);
   const auto batches = class_batches(2, 3, 2, 2), held_back = class_batches(1, 3, 2, 2, 1);
-  const auto options =
-      lrfinder::RangeTestOptions().num_iter(2).snapshot(snapshot).restore(fresh).on_iteration(
-          [&](const lrfinder::Iteration& iteration) {
-            if (throws && iteration.index > 0) throw std::runtime_error("mine");
-          });
+  const auto options = lrfinder::RangeTestOptions().num_iter(2).restore(fresh).on_iteration(
+      [&](const lrfinder::Iteration& iteration) {
+        if (throws && iteration.index > 0) throw std::runtime_error("mine");
+      });
   const auto make_finder = [&] {
-    return lrfinder::LRFinder(model, optimizer, torch::nn::CrossEntropyLoss());
+    return lrfinder::LRFinder(model, optimizer, torch::nn::CrossEntropyLoss(),
+                              lrfinder::TrainingOptions().snapshot(snapshot));
   };
   auto finder = make_finder();
   const auto run = [&](int tests) {

@@ -106,17 +106,19 @@ TEST_CASE("range_test records what pytorch-lr-finder records") {
     return classifies ? torch::nn::functional::cross_entropy(output, target)
                       : torch::mse_loss(output, target);
   };
-  const auto test = lrfinder::RangeTestOptions()
-                        .start_lr(std::stod(options.at("start_lr")))
-                        .end_lr(std::stod(options.at("end_lr")))
-                        .num_iter(std::stoll(options.at("num_iter")))
-                        .schedule(options.at("step_mode") == "exp" ? lrfinder::Schedule::exponential
-                                                                   : lrfinder::Schedule::linear)
-                        .smooth_f(std::stod(options.at("smooth_f")))
-                        .diverge_th(std::stod(options.at("diverge_th")))
-                        .accumulation_steps(std::stoll(options.at("accumulation_steps")));
+  const auto test =
+      lrfinder::RangeTestOptions()
+          .start_lr(std::stod(options.at("start_lr")))
+          .end_lr(std::stod(options.at("end_lr")))
+          .num_iter(std::stoll(options.at("num_iter")))
+          .schedule(options.at("step_mode") == "exp" ? lrfinder::RangeSchedule::exponential
+                                                     : lrfinder::RangeSchedule::linear)
+          .smooth_f(std::stod(options.at("smooth_f")))
+          .diverge_th(std::stod(options.at("diverge_th")));
+  const auto training =
+      lrfinder::TrainingOptions().accumulation_steps(std::stoll(options.at("accumulation_steps")));
 
-  lrfinder::LRFinder finder(model, *optimizer, criterion);
+  lrfinder::LRFinder finder(model, *optimizer, criterion, training);
   if (options.at("validation") == "True") {
     finder.range_test(
         train,

@@ -5,7 +5,8 @@
 #include <training.hpp>
 #include <vector>
 
-#include <lrfinder/lrfinder.hpp>
+#include <lrfinder/history/suggestion.hpp>
+#include <lrfinder/plan_lr.hpp>
 
 using lrfinder::Decay;
 using lrfinder::InvalidOption;
@@ -24,6 +25,53 @@ SGD two_groups(double first, double second) {
   }
   return SGD(groups, SGDOptions(first));
 }
+
+// Lion (Chen et al. 2023, arXiv:2302.06675), as a user writes it.
+struct LionOptions : OptimizerCloneableOptions<LionOptions>, lrfinder::MomentumOptions {
+  explicit LionOptions(double rate) : lr(rate) {}
+  double get_lr() const override { return lr; }
+  void set_lr(const double rate) override { lr = rate; }
+  double& momentum() override { return beta1; }
+  double lr, beta1 = 0.9, beta2 = 0.99;
+};
+
+struct Lion : Optimizer {
+  Lion(std::vector<torch::Tensor> parameters, double rate)
+      : Optimizer(std::move(parameters), std::make_unique<LionOptions>(rate)) {}
+  torch::Tensor step(LossClosure = nullptr) override {
+    const torch::NoGradGuard guard;
+    for (auto& group : param_groups()) {
+      const auto& options = static_cast<const LionOptions&>(group.options());
+      for (auto& parameter : group.params()) {
+        const torch::Tensor gradient = parameter.grad();
+        if (!mean.defined()) mean = torch::zeros_like(gradient);
+        const torch::Tensor update = options.beta1 * mean + (1 - options.beta1) * gradient;
+        parameter.sub_(options.lr * update.sign());
+        mean = options.beta2 * mean + (1 - options.beta2) * gradient;
+      }
+    }
+    return {};
+  }
+  torch::Tensor mean;  // of the gradients of its only parameter
+};
+
+// An archive of a PlanLR, written by hand.
+struct Written {
+  torch::serialize::InputArchive archive() const {
+    torch::serialize::OutputArchive out;
+    if (!plan.isNone()) out.write("plan", plan);
+    if (!step.isNone()) out.write("step", step);
+    if (peaks_tensor.defined()) out.write("peaks", peaks_tensor);
+    if (!peaks.isNone()) out.write("peaks", peaks);
+    std::stringstream stream;
+    out.save_to(stream);
+    torch::serialize::InputArchive in;
+    in.load_from(stream);
+    return in;
+  }
+  c10::IValue plan, step, peaks;
+  torch::Tensor peaks_tensor;
+};
 
 double lr(const Optimizer& optimizer, std::size_t group = 0) {
   return optimizer.param_groups()[group].options().get_lr();
@@ -66,7 +114,41 @@ TEST_CASE("a PlanLR takes the peak from a suggestion, and from a plan that knows
   suggestion.lr = 0.02;
   PlanLR from_suggestion(optimizer, TrainingPlan().steps(10), suggestion);
   CHECK(lr(optimizer) == Approx(0.02));
-  CHECK_THROWS_WITH(PlanLR(optimizer, TrainingPlan().steps(10)), contains("the peak (0)"));
+  CHECK_THROWS_WITH(
+      PlanLR(optimizer, TrainingPlan().steps(10)),
+      contains("the peak (0)") && contains("pass the highest learning rate, or a Suggestion"));
+}
+
+TEST_CASE("a PlanLR trains an optimizer of a user's own by one cycle, its momentum too") {
+  const torch::Tensor weight = torch::full({3}, 2.0, torch::requires_grad());
+  Lion lion({weight}, 1e-3);
+  const auto& options = static_cast<const LionOptions&>(lion.param_groups()[0].options());
+  const auto plan = TrainingPlan::one_cycle(100);
+  PlanLR scheduler(lion, plan, 0.1);
+  for (int step = 0; step < 100; ++step) {
+    CHECK(options.lr == 0.1 * plan.factor(step));
+    CHECK(options.beta1 == plan.momentum(step));
+    CHECK(options.beta2 == 0.99);
+    lion.zero_grad();
+    weight.square().sum().backward();
+    lion.step();
+    scheduler.step();
+  }
+  CHECK(weight.square().sum().item<double>() < 0.1);
+}
+
+TEST_CASE("a PlanLR trains by a decay of one's own, and sets the momentum through its base class") {
+  SGD optimizer(one_parameter(), SGDOptions(1e-3).momentum(0.9));
+  PlanLR own(optimizer, TrainingPlan().steps(10).decay([](double share) { return 1 - share / 2; }),
+             0.1);
+  for (int step = 0; step < 5; ++step) own.step();
+  CHECK(lr(optimizer) == Approx(0.075));
+  const auto plan = TrainingPlan::one_cycle(10);
+  PlanLR cycle(optimizer, plan, 0.1);
+  LRScheduler& scheduler = cycle;
+  scheduler.step();
+  CHECK(static_cast<SGDOptions&>(optimizer.param_groups()[0].options()).momentum() ==
+        plan.momentum(1));
 }
 
 TEST_CASE("a PlanLR that is saved and loaded goes on exactly where it was") {
@@ -93,6 +175,80 @@ TEST_CASE("a PlanLR that is saved and loaded goes on exactly where it was") {
     torch::save(scheduler, again);
     CHECK_THROWS_WITH(torch::load(longer, again), contains("one cycle over 50 steps"));
     CHECK(lr(other) == before);
+  }
+}
+
+TEST_CASE("a PlanLR refuses the archive of a plan that differs in any field") {
+  const auto falls = TrainingPlan().steps(50).decay(Decay::step).gamma(0.5);
+  SGD optimizer(one_parameter(), 1e-3);
+  PlanLR scheduler(optimizer, falls, 0.3);
+  std::stringstream stream;
+  torch::save(scheduler, stream);
+  const auto other = GENERATE_COPY(
+      values({TrainingPlan(falls).gamma(0.1), TrainingPlan(falls).step_size(3),
+              TrainingPlan(falls).end_factor(1e-9),
+              TrainingPlan(falls).decay([](double share) { return 1 - share; }, "step")}));
+  PlanLR loaded(optimizer, other, 1);
+  CHECK_THROWS_AS(torch::load(loaded, stream), InvalidOption);
+  CHECK(lr(optimizer) == 1);
+}
+
+TEST_CASE("a PlanLR refuses a damaged archive and stays as it was") {
+  const auto plan = TrainingPlan::one_cycle(50);
+  auto optimizer = two_groups(1e-3, 1e-4);
+  PlanLR scheduler(optimizer, plan, 0.3);
+  scheduler.step();
+  const double before = lr(optimizer);
+  const Written whole{describe(plan), 20, std::vector<double>{0.3, 0.03}, {}};
+  const auto damaged = [&](auto&& damage) {
+    Written written = whole;
+    damage(written);
+    auto archive = written.archive();
+    CHECK_THROWS_AS(scheduler.load(archive), InvalidOption);
+    CHECK(scheduler.step_count() == 1);
+    CHECK(lr(optimizer) == before);
+    scheduler.step();
+    CHECK(lr(optimizer) == 0.3 * plan.factor(2));
+    CHECK(lr(optimizer, 1) == Approx(0.03 * plan.factor(2)));
+  };
+  SECTION("no plan") {
+    damaged([](Written& w) { w.plan = {}; });
+  }
+  SECTION("a plan that is no text") {
+    damaged([](Written& w) { w.plan = 1; });
+  }
+  SECTION("no step") {
+    damaged([](Written& w) { w.step = {}; });
+  }
+  SECTION("a step that is no integer") {
+    damaged([](Written& w) { w.step = 20.0; });
+  }
+  SECTION("a negative step") {
+    damaged([](Written& w) { w.step = -1; });
+  }
+  SECTION("a step past the end") {
+    damaged([](Written& w) { w.step = 51; });
+  }
+  SECTION("a huge step") {
+    damaged([](Written& w) { w.step = std::int64_t{1} << 40; });
+  }
+  SECTION("no peaks") {
+    damaged([](Written& w) { w.peaks = {}; });
+  }
+  SECTION("too few peaks") {
+    damaged([](Written& w) { w.peaks = std::vector<double>{0.3}; });
+  }
+  SECTION("a peak of zero") {
+    damaged([](Written& w) { w.peaks = std::vector<double>{0.3, 0}; });
+  }
+  SECTION("peaks of another type") {
+    damaged([](Written& w) { w.peaks = std::vector<std::int64_t>{1, 2}; });
+  }
+  SECTION("peaks in a tensor") {
+    damaged([](Written& w) {
+      w.peaks = {};
+      w.peaks_tensor = torch::ones({2}, torch::kFloat);
+    });
   }
 }
 

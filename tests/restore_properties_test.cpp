@@ -27,6 +27,7 @@ namespace {
 namespace chosen {
 
 using lrfinder::RangeTestOptions;
+using lrfinder::TrainingOptions;
 using torch::Tensor;
 using namespace torch::optim;
 
@@ -185,7 +186,8 @@ std::unique_ptr<Optimizer> make_optimizer(Choices& choose, const std::vector<Ten
     if constexpr (lbfgs) options.max_iter(3);
     for (auto& group : groups) {
       options.lr(1e-3 * (1 + choose.below(9)));
-      if (has_momentum) lrfinder::detail::set_momentum(options, 0.8);
+      double* const momentum = lrfinder::detail::momentum_of(options);
+      if (has_momentum && momentum) *momentum = 0.8;
       group.set_options(std::make_unique<Options>(options));
     }
     optimizer = std::make_unique<typename decltype(candidate)::Optimizer>(groups, options);
@@ -207,13 +209,18 @@ void train(Model& model, Optimizer& optimizer, int steps) {
   }
 }
 
-RangeTestOptions make_options(Choices& choose) {
-  auto options = RangeTestOptions().start_lr(1e-4).end_lr(std::pow(10, choose.below(4) - 2));
-  options.num_iter(2 + choose.below(7)).accumulation_steps(1 + choose.below(3));
-  options.smooth_f(0.3 * choose.below(3)).diverge_th(choose.one_in(2) ? 0 : 2);
-  options.restore(!choose.one_in(3)).record_grad_norm(choose.one_in(2));
+RangeTestOptions make_range(Choices& choose) {
+  auto range = RangeTestOptions().start_lr(1e-4).end_lr(std::pow(10, choose.below(4) - 2));
+  range.num_iter(2 + choose.below(7)).smooth_f(0.3 * choose.below(3));
+  range.diverge_th(choose.one_in(2) ? 0 : 2).restore(!choose.one_in(3));
+  if (choose.one_in(2)) range.schedule(lrfinder::RangeSchedule::linear);
+  return range;
+}
+
+TrainingOptions make_options(Choices& choose) {
+  TrainingOptions options;
+  options.accumulation_steps(1 + choose.below(3)).record_grad_norm(choose.one_in(2));
   options.snapshot(static_cast<lrfinder::Snapshot>(choose.below(3)));
-  if (choose.one_in(2)) options.schedule(lrfinder::Schedule::linear);
   if (choose.one_in(3)) options.clip_grad_norm(0.5);
   if (choose.one_in(3)) options.clip_grad_value(0.1);
   if (choose.one_in(3)) options.cache_validation(0);
@@ -230,14 +237,15 @@ bool run_tests(Choices& choose, Model& model, Optimizer& optimizer, Loader& shuf
   const auto may_throw = [&calls_to_go] {
     if (--calls_to_go == 0) throw Fault();
   };
+  auto range = make_range(choose);
   auto options = make_options(choose);
   const bool meddles = choose.one_in(3);
-  options.on_iteration([&](const lrfinder::Iteration&) {
+  range.on_iteration([&](const lrfinder::Iteration&) {
     may_throw();
     if (!meddles) return;
     auto& group = optimizer.param_groups()[0].options();
     // RMSprop without momentum has no memory for one.
-    if (lrfinder::detail::gradient_age(group) > 0) lrfinder::detail::set_momentum(group, 0.3);
+    if (lrfinder::detail::gradient_age(group) > 0) *lrfinder::detail::momentum_of(group) = 0.3;
     torch::GradMode::set_enabled(false);
   });
   const auto metric = [&](const Tensor& output, const Tensor& target) {
@@ -245,19 +253,21 @@ bool run_tests(Choices& choose, Model& model, Optimizer& optimizer, Loader& shuf
     return lrfinder::accuracy(output, target);
   };
   if (choose.one_in(3)) options.metric("accuracy", metric);
-  lrfinder::LRFinder finder(model, optimizer, [&](const Tensor& output, const Tensor& target) {
+  const auto criterion = [&](const Tensor& output, const Tensor& target) {
     may_throw();
     other.add_(1);
     return torch::cross_entropy_loss(output, target);
-  });
+  };
+  lrfinder::LRFinder finder(model, optimizer, criterion, options);
   finder.also_restore(other);
   const int kind = choose.below(3), loaders = choose.below(3);
   const auto run = [&](auto&&... data) {
-    if (kind > 0) finder.range_test(data..., options);
-    if (kind == 1) finder.range_test(data..., options);
-    if (kind == 2) finder.race(data..., lrfinder::RaceOptions().around(1e-2).rungs(1));
-    const auto in_find = RangeTestOptions(options).restore(true);
-    if (kind == 0) finder.find(data..., lrfinder::FindOptions().budget(3).range_test(in_find));
+    auto in_find = lrfinder::FindOptions().budget(3);
+    in_find.range_test(RangeTestOptions(range).restore(true));
+    if (kind > 0) finder.range_test(data..., range);
+    if (kind == 1) finder.range_test(data..., range);
+    if (kind == 2 && !finder.history().empty()) in_find.history(finder.history());
+    if (kind != 1) finder.find(data..., in_find);
   };
   const auto held_back = class_batches(2, 5, width, width, 1);
   bool returned = false;

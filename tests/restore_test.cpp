@@ -11,9 +11,10 @@
 #include <lrfinder/lrfinder.hpp>
 
 using lrfinder::LRFinder;
+using lrfinder::RangeSchedule;
 using lrfinder::RangeTestOptions;
-using lrfinder::Schedule;
 using lrfinder::Snapshot;
+using lrfinder::TrainingOptions;
 using torch::Tensor;
 using namespace torch::optim;
 
@@ -163,22 +164,17 @@ struct Trained {
 };
 
 // Walks the validation loader anew every time, for as many calls that can fail as there can be.
-RangeTestOptions short_test(Snapshot snapshot) {
-  return RangeTestOptions()
-      .start_lr(1e-4)
-      .end_lr(1)
-      .num_iter(4)
-      .accumulation_steps(2)
-      .cache_validation(0)
-      .snapshot(snapshot)
-      .on_iteration([](const lrfinder::Iteration&) { faults.point(); });
+TrainingOptions two_batches_an_update(Snapshot snapshot) {
+  return TrainingOptions().accumulation_steps(2).cache_validation(0).snapshot(snapshot);
 }
 
-void run(Trained& trained, const RangeTestOptions& options) {
+void run(Trained& trained, const TrainingOptions& options, std::int64_t num_iter = 4) {
   const FaultyLoader train_loader{class_batches(3, 6, 4, 3, 1)};
   const FaultyLoader val_loader{class_batches(2, 6, 4, 3, 2)};
-  LRFinder finder(trained.model, *trained.optimizer, faulty_criterion);
-  finder.range_test(train_loader, val_loader, options);
+  LRFinder finder(trained.model, *trained.optimizer, faulty_criterion, options);
+  finder.range_test(train_loader, val_loader,
+                    RangeTestOptions().start_lr(1e-4).end_lr(1).num_iter(num_iter).on_iteration(
+                        [](const lrfinder::Iteration&) { faults.point(); }));
 }
 
 }  // namespace
@@ -204,7 +200,7 @@ TEST_CASE("a fault in any call of user code leaves no trace") {
     faults = Faults();
     return Trained(configuration.model, configuration.make, configuration.fine_tuning);
   };
-  const auto options = short_test(configuration.snapshot);
+  const auto options = two_batches_an_update(configuration.snapshot);
 
   Trained untested = fresh();
   untested.train(3);
@@ -244,10 +240,10 @@ TEST_CASE("faults at random moments of long tests leave no trace") {
     Trained trained(model, make, true);
     const Everything before(*trained.model, *trained.optimizer);
     faults = Faults{0, std::uniform_int_distribution<std::int64_t>(1, 300)(random)};
-    auto options = short_test(i % 3 == 0 ? Snapshot::disk : Snapshot::device).num_iter(20);
+    auto options = two_batches_an_update(i % 3 == 0 ? Snapshot::disk : Snapshot::device);
     if (i % 2 == 0) options.cache_validation(std::nullopt);
     INFO("model " << model << ", call " << faults.throw_at);
-    REQUIRE_THROWS_AS(run(trained, options), Fault);
+    REQUIRE_THROWS_AS(run(trained, options, 20), Fault);
     REQUIRE(before.differences(Everything(*trained.model, *trained.optimizer)) == "");
   }
 }
@@ -264,7 +260,7 @@ TEST_CASE("a fault while the snapshot is written leaves no trace") {
     const rlimit limit{bytes, unlimited.rlim_max};
     ::setrlimit(RLIMIT_FSIZE, &limit);
     try {
-      run(trained, short_test(Snapshot::disk));
+      run(trained, two_batches_an_update(Snapshot::disk));
     } catch (const lrfinder::SnapshotError&) {
       ++failures;
     }
@@ -293,16 +289,18 @@ TEST_CASE("training after a range test of any kind is the training without it") 
     const int model = below(4);
     const auto& make = makers[static_cast<std::size_t>(below(static_cast<int>(makers.size())))];
     const bool fine_tuning = below(2) == 0;
-    auto options = RangeTestOptions()
-                       .start_lr(std::pow(10.0, -below(8) - 1))
-                       .end_lr(std::pow(10.0, below(4)))
-                       .num_iter(2 + below(30))
-                       .accumulation_steps(1 + below(3))
-                       .smooth_f(0.1 * below(10))
-                       .diverge_th(below(3) == 0 ? 0 : 1 + below(5))
-                       .schedule(below(2) == 0 ? Schedule::linear : Schedule::exponential)
-                       .snapshot(static_cast<Snapshot>(below(3)))
-                       .restore(below(3) > 0);
+    const auto range =
+        RangeTestOptions()
+            .start_lr(std::pow(10.0, -below(8) - 1))
+            .end_lr(std::pow(10.0, below(4)))
+            .num_iter(2 + below(30))
+            .smooth_f(0.1 * below(10))
+            .diverge_th(below(3) == 0 ? 0 : 1 + below(5))
+            .schedule(below(2) == 0 ? RangeSchedule::linear : RangeSchedule::exponential)
+            .restore(below(3) > 0);
+    const auto options = TrainingOptions()
+                             .accumulation_steps(1 + below(3))
+                             .snapshot(static_cast<Snapshot>(below(3)));
     const bool validates = below(2) == 0;
     const bool shuffles = below(2) == 0;
     const auto seed = static_cast<std::uint64_t>(below(100));
@@ -313,13 +311,13 @@ TEST_CASE("training after a range test of any kind is the training without it") 
       Trained trained(model, make, fine_tuning);
       const Everything before(*trained.model, *trained.optimizer);
       if (with_range_test) {
-        LRFinder finder(trained.model, *trained.optimizer, faulty_criterion);
+        LRFinder finder(trained.model, *trained.optimizer, faulty_criterion, options);
         const auto batches = class_batches(1 + static_cast<int>(seed % 5), 6, 4, 3, seed);
         const auto test = [&](auto&& train_loader) {
           if (validates) {
-            finder.range_test(train_loader, class_batches(2, 3, 4, 3, seed + 1), options);
+            finder.range_test(train_loader, class_batches(2, 3, 4, 3, seed + 1), range);
           } else {
-            finder.range_test(train_loader, options);
+            finder.range_test(train_loader, range);
           }
         };
         if (shuffles) {

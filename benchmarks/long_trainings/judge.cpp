@@ -2,10 +2,10 @@
 //
 //   judge [--held-out] [--kinds] [--suggestions FILE] [FOLDER]
 //
-// FOLDER: what long_trainings and, where it is there, parameter_free have written. --held-out:
+// FOLDER: what long_trainings and, if it is there, parameter_free have written. --held-out:
 // judges the kinds held out, too, which is for a rule that is finished. --kinds: also prints a
 // table for each kind. FILE: more suggestions, a CSV file with the columns
-// name,task,plan,lr,updates; the plan is "constant", "cosine" or "both", and the lr is empty where
+// name,task,plan,lr,updates; the plan is "constant", "cosine" or "both", and the lr is empty if
 // there is no suggestion. The columns low and high of an interval may follow.
 
 #include <algorithm>
@@ -93,8 +93,12 @@ class Results {
         std::printf("| %s | | | | | | | 0/%zu | |\n", name.c_str(), result.asked);
         continue;
       }
-      const auto share = [&](double level) { return lrfinder::quantile(result.share, level); };
-      const auto median = [](const auto& column) { return lrfinder::quantile(column, 0.5); };
+      const auto share = [&](double level) {
+        return lrfinder::detail::quantile(result.share, level);
+      };
+      const auto median = [](const auto& column) {
+        return lrfinder::detail::quantile(column, 0.5);
+      };
       std::printf("| %s | %.2f | %.2f | %.2f | %.3f |", name.c_str(), share(0.5), share(0.1),
                   share(0), median(result.regret));
       if (result.decades.empty()) {
@@ -110,8 +114,9 @@ class Results {
       std::printf(
           "%s: half of the interval %.2f decades (median); its worse end keeps %.2f of the "
           "time share (median; lowest tenth %.2f)\n",
-          name.c_str(), lrfinder::quantile(result.half_width, 0.5),
-          lrfinder::quantile(result.worse_end, 0.5), lrfinder::quantile(result.worse_end, 0.1));
+          name.c_str(), lrfinder::detail::quantile(result.half_width, 0.5),
+          lrfinder::detail::quantile(result.worse_end, 0.5),
+          lrfinder::detail::quantile(result.worse_end, 0.1));
     }
   }
 

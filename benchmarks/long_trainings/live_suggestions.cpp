@@ -19,7 +19,7 @@
 
 namespace {
 
-/// Prints a suggestion; an empty cell where there is none.
+/// Prints a suggestion; an empty cell if there is none.
 void print(const std::string& name, const Task& task, const std::string& plan,
            const std::function<lrfinder::Suggestion()>& suggest) {
   std::cout << name << ',' << task.name << ',' << plan << ',';
@@ -47,12 +47,6 @@ void print_suggestions(const Task& task) {
       });
     }
     print("suggestion(plan)", task, name, [&] { return finder.suggestion(plan); });
-    print("race", task, name, [&] {
-      const auto result = finder.race(batches);
-      lrfinder::Suggestion suggestion = result;
-      suggestion.updates = result.total_iter + 100;
-      return suggestion;
-    });
     // The loss that a user would watch.
     const Batches held_back{{task.samples->held_input, task.samples->held_target}};
     torch::manual_seed(2);

@@ -10,10 +10,10 @@
 #include <torch/torch.h>
 
 /// @file
-/// What the tasks train on: handwritten digits, MNIST where its files are given, and made-up data.
+/// What the tasks train on: handwritten digits, MNIST if its files are given, and made-up data.
 
-/// Samples to train on, samples that a race may look at, and samples held back to judge by.
-/// Dimension 0 counts the samples.
+/// Samples to train on, samples to choose a rate by, and samples held back to judge by. Dimension 0
+/// counts the samples.
 struct Data {
   torch::Tensor input, target;
   torch::Tensor validation_input, validation_target;

@@ -26,7 +26,6 @@ struct Extent {
   std::int64_t num_iter = 100;
   /// Most steps of a training.
   std::int64_t most_steps = std::numeric_limits<std::int64_t>::max();
-  bool race = false;
 };
 
 /// A task about to be trained: everything is the same for the same task.
@@ -146,20 +145,5 @@ inline std::vector<Row> measure(const Task& task, std::size_t number, const Exte
   add_repeated(1, extent.num_iter * 3);
   add_repeated(3, extent.num_iter);
   add_repeated(5, extent.num_iter * 3 / 5);
-
-  if (extent.race) {
-    const std::vector<Batches::Batch> validation{
-        {task.data->validation_input, task.data->validation_target}};
-    const auto add_race = [&](const std::string& name, const auto&... loaders) {
-      add_suggestion(rows, number, name, outcomes, [&] {
-        torch::manual_seed(3'000'000 + seed);
-        return finder.race(loaders...);
-      });
-    };
-    add_race("race", training.batches());
-    add_race("race (validation loader)", training.batches(), validation);
-    rows.push_back({number, "suggestion", "bound of a race half a decade apart",
-                    outcomes.lr.front(), outcomes.half_decade_regret()});
-  }
   return rows;
 }

@@ -30,20 +30,4 @@ struct Outcomes {
     const double reached = loss(right - 1) + share * (loss(right) - loss(right - 1));
     return (reached - best) / (initial_loss - best);
   }
-
-  /// The regret of one who knows the outcomes, but has to choose among rates half a decade apart:
-  /// the mean over where these happen to lie. No race among such rates does better.
-  double half_decade_regret() const {
-    constexpr int places = 4;
-    double mean = 0;
-    for (int place = 0; place < places; ++place) {
-      const double shift = std::pow(10, 0.5 * place / places);
-      double best = regret(lr.front());
-      for (double rate = lr.front() * shift; rate < lr.back(); rate *= std::sqrt(10.0)) {
-        best = std::min(best, regret(rate));
-      }
-      mean += best / places;
-    }
-    return mean;
-  }
 };

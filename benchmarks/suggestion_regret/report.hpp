@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <iomanip>
@@ -14,10 +15,9 @@
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/history.hpp>
 #include <lrfinder/history/recorder.hpp>
-#include <lrfinder/history/smoothing.hpp>
+#include <lrfinder/history/suggestion.hpp>
 #include <lrfinder/suggest/numeric.hpp>
-#include <lrfinder/suggest/suggestion.hpp>
-#include <lrfinder/suggest/table.hpp>
+#include <lrfinder/suggest/recipes.hpp>
 
 #include "regret.hpp"
 
@@ -81,13 +81,20 @@ inline lrfinder::History slice(lrfinder::History history, std::size_t begin, std
   return history;
 }
 
-/// The history as Lightning records it: smoothed with bias correction, and ended where the smoothed
-/// loss is four times the best.
+/// The history as Lightning records it: smoothed with bias correction (Kingma & Ba 2015, section
+/// 3), and ended where the smoothed loss is four times the best.
 inline lrfinder::History recorded_as_in_lightning(lrfinder::History history) {
-  history.loss = lrfinder::bias_corrected_smoothing(history.raw_loss, 0.02);
-  lrfinder::Divergence diverged(4);
+  constexpr double weight = 0.02;
+  double average = 0, missing = 1;  // the weight that is still on no loss
+  double best = std::numeric_limits<double>::infinity();
   std::size_t end = 0;
-  while (end < history.size() && !diverged(history.loss[end])) ++end;
+  for (; end < history.size(); ++end) {
+    average = weight * history.raw_loss[end] + (1 - weight) * average;
+    missing *= 1 - weight;
+    history.loss[end] = average / (1 - missing);
+    best = std::fmin(best, history.loss[end]);
+    if (lrfinder::has_diverged(history.loss[end], best, 4)) break;
+  }
   return slice(std::move(history), 0, end);
 }
 
@@ -152,7 +159,8 @@ inline void print_table(std::ostream& out, const std::vector<Row>& rows) {
         std::count_if(regrets.begin(), regrets.end(), [](double r) { return r <= 0.05; });
     std::ostringstream line;
     line << std::fixed << std::setprecision(3) << "| " << name << " | " << regrets.size();
-    for (double share : {0.5, 0.9, 1.0}) line << " | " << lrfinder::quantile(regrets, share);
+    for (double share : {0.5, 0.9, 1.0})
+      line << " | " << lrfinder::detail::quantile(regrets, share);
     line << std::setprecision(2) << " | "
          << static_cast<double>(good) / static_cast<double>(regrets.size()) << " | " << none
          << " |\n";

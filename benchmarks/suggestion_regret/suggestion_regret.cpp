@@ -1,11 +1,10 @@
 // How good are the suggestions? Trains many tasks at many constant learning rates, and compares
 // what every recipe suggests with the best of them.
 //
-//     suggestion_regret                   # all tasks, some minutes on two cores
-//     suggestion_regret --race            # and the race
-//     suggestion_regret --held-out --race # the same on tasks to check choices on
-//     suggestion_regret --curves DIR      # no training: curves with known outcomes, as in
-//                                         # tests/data/curves
+//     suggestion_regret              # all tasks, some minutes on two cores
+//     suggestion_regret --held-out   # the same on tasks to check choices on
+//     suggestion_regret --curves DIR # no training: curves with known outcomes, as in
+//                                    # tests/data/curves
 
 #include <chrono>
 #include <cstdlib>
@@ -26,7 +25,6 @@ namespace {
 
 constexpr const char* usage =
     "usage: suggestion_regret [options]\n"
-    "  --race         race the rates around the suggestion, too\n"
     "  --held-out     train other tasks, on which choices were only checked\n"
     "  --data DIR     add tasks on MNIST, whose four IDX files lie in DIR\n"
     "  --curves DIR   judge saved curves instead of training\n"
@@ -49,9 +47,7 @@ Arguments parse(int argc, char** argv) {
       if (i + 1 == argc) throw std::invalid_argument(name + " needs a value");
       return argv[++i];
     };
-    if (name == "--race") {
-      arguments.extent.race = true;
-    } else if (name == "--data") {
+    if (name == "--data") {
       arguments.data = value();
     } else if (name == "--curves") {
       arguments.curves = value();

@@ -24,8 +24,9 @@
 
 /// Runs `work` in so many processes, with one thread each. Returns whether all have succeeded. The
 /// caller must not have used LibTorch before: a fork leaves its threads behind.
-inline bool on_ranks(int processes,
-                     const std::function<void(const std::shared_ptr<lrfinder::Ranks>&)>& work) {
+inline bool on_ranks(
+    int processes,
+    const std::function<void(const std::shared_ptr<lrfinder::Communicator>&)>& work) {
   std::string directory = std::filesystem::temp_directory_path() / "lrfinder-XXXXXX";
   if (::mkdtemp(directory.data()) == nullptr) throw std::runtime_error("cannot make a folder");
   for (int rank = 0; rank < processes; ++rank) {
@@ -34,7 +35,7 @@ inline bool on_ranks(int processes,
     auto options = c10d::ProcessGroupGloo::Options::create();
     options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1"));
     const auto store = c10::make_intrusive<c10d::FileStore>(directory + "/store", processes);
-    work(lrfinder::distributed(
+    work(lrfinder::communicator(
         c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, processes, options)));
     std::_Exit(0);
   }
@@ -46,7 +47,7 @@ inline bool on_ranks(int processes,
 
 /// Milliseconds that `work` takes when all ranks begin it together.
 template <class Work>
-double time_of(lrfinder::Ranks& ranks, Work&& work) {
+double time_of(lrfinder::Communicator& ranks, Work&& work) {
   ranks.sum({0});
   const auto start = std::chrono::steady_clock::now();
   work();

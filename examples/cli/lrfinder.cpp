@@ -18,6 +18,7 @@
 
 #include <lrfinder/curve.hpp>
 
+#include "command_arguments.hpp"
 #include "plan_command.hpp"
 
 namespace {
@@ -36,6 +37,7 @@ void show(const Request& request) {
   const History history = History::load(request.runs.front());
   std::cout << request.runs.front() << ": " << history.size() << " iterations, "
             << to_string(history.stop_reason) << "\n\n";
+  if (history.found) std::cout << "found: " << *history.found << "\n\n";
   std::cout << lrfinder::suggest::all(history) << '\n';
   plot(history, std::cout, request.look);
 }
@@ -109,7 +111,7 @@ int main(int argc, char** argv) {
   const PlanCommand plan_command(app);
 
   try {
-    std::vector<std::string> arguments = lrfinder::detail::command_arguments(argc, argv);
+    std::vector<std::string> arguments = command_arguments(argc, argv);
     std::reverse(arguments.begin(), arguments.end());  // as parse() takes them
     app.parse(std::move(arguments));
   } catch (const CLI::ParseError& fault) {

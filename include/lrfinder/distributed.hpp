@@ -1,8 +1,6 @@
 #pragma once
 
-#include <algorithm>
 #include <csignal>
-#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -17,50 +15,58 @@
 #include <torch/csrc/distributed/c10d/Work.hpp>
 #include <torch/torch.h>
 
+#include <lrfinder/communicator.hpp>
 #include <lrfinder/error.hpp>
-#include <lrfinder/ranks.hpp>
 
 /// @file
-/// Range tests by several processes, over LibTorch's own c10d. Apart from `<lrfinder/lrfinder.hpp>`
-/// because not every LibTorch is built with c10d.
+/// Range tests by several processes, over LibTorch's own c10d. `<lrfinder/lrfinder.hpp>` does not
+/// include this header, because not every LibTorch is built with c10d.
 
 namespace lrfinder {
 namespace detail {
 
-/// As long as one lives, writing to a process that has died is an error and does not kill this
-/// process by SIGPIPE. Gloo writes to its sockets from threads of its own; Python, for which it was
-/// made, ignores the signal always. A handler of the program's own stays.
-class NoBrokenPipe {
+/// While an object of this class lives, SIGPIPE does not end this process: a write to a process
+/// that has died is only an error. A signal mask could not do this, because Gloo writes to its
+/// sockets from threads that already exist.
+///
+/// The object replaces only the default action, by a handler that does nothing. Programs that this
+/// process starts do not inherit a handler. The last object restores the default action.
+class BrokenPipeHandler {
  public:
-  static std::shared_ptr<NoBrokenPipe> shared() {
-    static std::mutex mutex;
-    static std::weak_ptr<NoBrokenPipe> living;
-    const std::lock_guard<std::mutex> lock(mutex);
-    auto one = living.lock();
-    if (!one) living = one = std::shared_ptr<NoBrokenPipe>(new NoBrokenPipe);
-    return one;
-  }
-
-#ifdef SIGPIPE
-  ~NoBrokenPipe() {
-    if (was_default_) std::signal(SIGPIPE, SIG_DFL);
-  }
+  BrokenPipeHandler() { count(1); }
+  BrokenPipeHandler(const BrokenPipeHandler&) = delete;
+  BrokenPipeHandler& operator=(const BrokenPipeHandler&) = delete;
+  ~BrokenPipeHandler() { count(-1); }
 
  private:
-  NoBrokenPipe() {
-    const auto before = std::signal(SIGPIPE, SIG_IGN);
-    was_default_ = before == SIG_DFL;
-    if (!was_default_ && before != SIG_ERR) std::signal(SIGPIPE, before);
+  static void count(int more) {
+    static std::mutex mutex;
+    static int living = 0;
+    const std::lock_guard<std::mutex> lock(mutex);
+    living += more;
+    if (living == 1) replace(SIG_DFL, &do_nothing);
+    if (living == 0) replace(&do_nothing, SIG_DFL);
   }
-  bool was_default_ = false;
+
+  static void do_nothing(int) {}
+
+  static void replace([[maybe_unused]] void (*present)(int), [[maybe_unused]] void (*next)(int)) {
+#ifdef SIGPIPE
+    struct sigaction action {};
+    ::sigaction(SIGPIPE, nullptr, &action);
+    if (action.sa_handler != present) return;
+    action.sa_handler = next;
+    action.sa_flags |= SA_RESTART;
+    ::sigaction(SIGPIPE, &action, nullptr);
 #endif
+  }
 };
 
 /// The ranks of a process group of c10d.
 template <class Group>
-class DistributedRanks final : public Ranks {
+class ProcessGroupCommunicator final : public Communicator {
  public:
-  DistributedRanks(c10::intrusive_ptr<Group> group, std::optional<torch::Device> device)
+  ProcessGroupCommunicator(c10::intrusive_ptr<Group> group, std::optional<torch::Device> device)
       : group_(std::move(group)), device_(device.value_or(default_device(*group_))) {}
 
   std::int64_t rank() const override { return group_->getRank(); }
@@ -72,24 +78,6 @@ class DistributedRanks final : public Ranks {
     const torch::Tensor sums = numbers.cpu();
     values.assign(sums.data_ptr<double>(), sums.data_ptr<double>() + sums.numel());
     return values;
-  }
-
-  std::vector<std::string> gather(const std::string& text, std::size_t length) override {
-    // The length in front, because a text may hold any byte.
-    torch::Tensor mine = torch::zeros({static_cast<std::int64_t>(length + 4)}, torch::kByte);
-    const std::size_t used = std::min(text.size(), length);
-    auto* const bytes = mine.data_ptr<std::uint8_t>();
-    for (std::size_t i = 0; i < 4; ++i) bytes[i] = static_cast<std::uint8_t>(used >> (8 * i));
-    std::copy_n(text.begin(), used, bytes + 4);
-    std::vector<torch::Tensor> input{mine.to(device_)};
-    std::vector<std::vector<torch::Tensor>> output(1);
-    for (std::int64_t i = 0; i < size(); ++i) {
-      output.front().push_back(torch::empty_like(input.front()));
-    }
-    wait_for(*group_->allgather(output, input));
-    std::vector<std::string> texts;
-    for (const torch::Tensor& tensor : output.front()) texts.push_back(text_in(tensor.cpu()));
-    return texts;
   }
 
   std::function<void()> begin_sum(const torch::Tensor& values) override {
@@ -104,8 +92,7 @@ class DistributedRanks final : public Ranks {
   }
 
  private:
-  // NCCL knows only tensors on CUDA devices, each process its current one; the others take those of
-  // the CPU.
+  // NCCL takes tensors on the current CUDA device, the other backends tensors on the CPU.
   static torch::Device default_device(const Group& group) {
     return group.getBackendName().find("nccl") != std::string::npos ? torch::kCUDA : torch::kCPU;
   }
@@ -114,43 +101,37 @@ class DistributedRanks final : public Ranks {
     if (!work.wait()) throw std::runtime_error("the collective was aborted");
   }
 
-  static std::string text_in(const torch::Tensor& message) {
-    const auto* const bytes = message.data_ptr<std::uint8_t>();
-    std::size_t used = 0;
-    for (std::size_t i = 0; i < 4; ++i) used |= static_cast<std::size_t>(bytes[i]) << (8 * i);
-    return {bytes + 4, bytes + 4 + used};
-  }
-
-  std::shared_ptr<NoBrokenPipe> no_broken_pipe_ = NoBrokenPipe::shared();
+  BrokenPipeHandler broken_pipe_handler_;
   c10::intrusive_ptr<Group> group_;
-  torch::Device device_;  // of messages
+  torch::Device device_;  // for messages
 };
 
 }  // namespace detail
 
-/// The ranks of a process group, for RangeTestOptions::ranks().
+/// The ranks of a process group, for TrainingOptions::data_parallel() and parallel_trials().
 ///
 ///     auto group = c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, world_size);
-///     auto ranks = lrfinder::distributed(group);
-///     finder.range_test(*loader, lrfinder::RangeTestOptions().ranks(ranks));
+///     auto ranks = lrfinder::communicator(group);
+///     LRFinder finder(model, optimizer, criterion, TrainingOptions().data_parallel(ranks));
 ///
-/// `group`: any of c10d's: a `c10d::ProcessGroup`, a `c10d::Backend` (LibTorch 2) or one derived
-/// from them, such as ProcessGroupGloo, ProcessGroupNCCL or ProcessGroupMPI. Gloo has been tested,
-/// the others have not. During a test nothing else may use it. Its timeout is what a test waits for
-/// a rank that does not come, by default half an hour with Gloo.
+/// `group`: a `c10d::ProcessGroup`, a `c10d::Backend` (LibTorch 2), or an object of a derived
+/// class, such as ProcessGroupGloo, ProcessGroupNCCL or ProcessGroupMPI. Only Gloo has been tested.
+/// During a test nothing else may use the group. A test waits for a missing rank as long as the
+/// timeout of the group allows, by default half an hour with Gloo.
 ///
-/// `device`: where small messages have to be for its collectives. Default: the current CUDA device
-/// where the group's backend is NCCL, else the CPU.
+/// `device`: the device to which small messages are copied for the collectives of the group.
+/// Default: the current CUDA device if the group's backend is NCCL, else the CPU.
 ///
-/// Until nothing holds what is returned, SIGPIPE is ignored, unless the program has a handler for
-/// it: Gloo would otherwise let a rank that dies take the others with it.
+/// While the communicator lives, SIGPIPE does not end the program. Otherwise, with Gloo, a rank
+/// that dies would end the other ranks, too. If the program ignores SIGPIPE or has a handler for
+/// it, nothing changes.
 ///
-/// Throws InvalidOption when there is no group.
+/// Throws InvalidOption if `group` is null.
 template <class Group>
-std::shared_ptr<Ranks> distributed(c10::intrusive_ptr<Group> group,
-                                   std::optional<torch::Device> device = std::nullopt) {
-  if (!group) throw InvalidOption("distributed: the process group is null; construct it before");
-  return std::make_shared<detail::DistributedRanks<Group>>(std::move(group), device);
+std::shared_ptr<Communicator> communicator(c10::intrusive_ptr<Group> group,
+                                           std::optional<torch::Device> device = std::nullopt) {
+  if (!group) throw InvalidOption("communicator: the process group is null; construct it first");
+  return std::make_shared<detail::ProcessGroupCommunicator<Group>>(std::move(group), device);
 }
 
 }  // namespace lrfinder

@@ -1,9 +1,9 @@
 #pragma once
 
 /// @file
-/// lrfinder finds the learning rate to train a LibTorch model with, by a range test: it raises the
-/// rate from tiny to huge, records the loss, reads off a rate that is safe to train with, and gives
-/// model, optimizer and random state back exactly as they were.
+/// lrfinder finds the learning rate to train a LibTorch model with, by a range test. It raises the
+/// rate from tiny to huge, records the loss, and reads off a rate that is safe to train with. Then
+/// it restores model, optimizer and random state exactly.
 ///
 ///     lrfinder::LRFinder finder(model, optimizer, criterion);
 ///     finder.range_test(*train_loader, *val_loader,
@@ -11,18 +11,19 @@
 ///     double lr = finder.suggestion();
 ///     finder.plot("lr_finder.svg");
 ///
-/// The headers follow the data: the options of a test, the batches that a loader yields, the loss
-/// of a model on them, the step, the history, the suggestion. LRFinder ties them together.
+/// The headers follow the data: the options of a test, the batches of a loader, the loss of a model
+/// on a batch, the step, the history, the suggestion. LRFinder ties them together.
 ///
-/// Header-only by default. With the macro LRFINDER_COMPILED, which the CMake target
-/// `lrfinder::compiled` sets, this header only declares what a source of that target defines, and a
-/// file that includes it compiles almost as fast as without.
+/// Header-only by default. The CMake target `lrfinder::compiled` sets the macro LRFINDER_COMPILED.
+/// With this macro, a source of the target defines the functions, and this header only declares
+/// them. A file that includes it then compiles almost as fast as without it.
 
 #include <lrfinder/curve.hpp>
-#include <lrfinder/finder.hpp>
-#include <lrfinder/options.hpp>
+#include <lrfinder/find_options.hpp>
+#include <lrfinder/lr_finder.hpp>
 #include <lrfinder/plan_lr.hpp>
-#include <lrfinder/race/options.hpp>
+#include <lrfinder/range_test_options.hpp>
+#include <lrfinder/training_options.hpp>
 #ifndef LRFINDER_COMPILED
-#include <lrfinder/finder/finder_inl.hpp>
+#include <lrfinder/engine/engine_inl.hpp>
 #endif

@@ -3,140 +3,135 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <sstream>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <torch/torch.h>
 
+#include <lrfinder/detail/text.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/plan/training_plan.hpp>
 #include <lrfinder/torch/optimizer.hpp>
 
 namespace lrfinder {
 
-/// Trains by a plan: sets the learning rate of every update, and the momentum where the plan cycles
-/// it.
+/// Trains by a plan: sets the learning rate of every update, and the momentum if it is cycled.
 ///
 ///     lrfinder::PlanLR scheduler(optimizer, plan, finder.suggestion());
 ///     for (auto& batch : *loader) { ...; optimizer.step(); scheduler.step(); }
 ///
-/// A scheduler as LibTorch's own: step() comes after each update. The rates of the first update are
-/// set when it is made, as in PyTorch. Parameter groups keep the ratio of the rates that they had
-/// then. After the last step of the plan the rate stays; a one-cycle plan throws, as PyTorch's
-/// OneCycleLR.
+/// It is used like LibTorch's own schedulers: step() comes after each update. The constructor sets
+/// the rates of the first update. Parameter groups keep the ratio of their rates. After the last
+/// step of the plan the rate stays. A one-cycle plan throws instead, like PyTorch's OneCycleLR. The
+/// momentum is the option `momentum` of SGD and RMSprop, the first beta of Adam and AdamW, or the
+/// momentum of MomentumOptions.
 class PlanLR : public torch::optim::LRScheduler {
  public:
-  /// `optimizer`: has to outlive this. `peak`: the highest rate of its first parameter group, a
-  /// number or a Suggestion.
+  /// `optimizer`: must outlive the scheduler. `peak`: the highest rate of the first parameter
+  /// group, a number or a Suggestion.
   ///
-  /// Throws InvalidOption, before anything is set, when the peak or a present rate is not positive
-  /// and finite, when the plan has no steps, or when it cycles a momentum that the optimizer does
-  /// not have (see TrainingPlan::keep_momentum).
+  /// Throws InvalidOption, before anything is set, if the peak or a present rate is not positive
+  /// and finite, if the optimizer has no parameter groups, if the plan has no steps, or if the plan
+  /// cycles a momentum that the optimizer does not have.
   PlanLR(torch::optim::Optimizer& optimizer, TrainingPlan plan, double peak)
       : LRScheduler(optimizer), optimizer_(&optimizer), plan_(std::move(plan)) {
-    if (!(peak > 0) || !std::isfinite(peak)) refuse("the peak", peak, "be positive and finite");
-    std::vector<double> present;
-    for (const auto& group : optimizer.param_groups()) present.push_back(group.options().get_lr());
-    if (present.empty()) throw InvalidOption("PlanLR: the optimizer has no parameter groups");
-    for (const double rate : present) {
-      if (!(rate > 0) || !std::isfinite(rate)) {
-        refuse("the learning rate of a parameter group", rate,
-               "be positive and finite, because groups keep the ratio of their rates");
-      }
-      peaks_.push_back(peak * (rate / present.front()));
+    require_rate("the peak", peak, "; pass the highest learning rate, or a Suggestion");
+    const auto& groups = optimizer.param_groups();
+    require(!groups.empty(), "the optimizer has no parameter groups");
+    for (const auto& group : groups) {
+      const double rate = group.options().get_lr();
+      require_rate("the learning rate of a parameter group", rate,
+                   ", because groups keep the ratio of their rates");
+      peaks_.push_back(peak * (rate / groups.front().options().get_lr()));
     }
-    detail::set_rates(optimizer, lrs_at(0));
+    if (plan_.cycles_momentum()) detail::require_momentum(optimizer, "PlanLR");
+    detail::set_rates(optimizer, rates_at(0, peaks_));
+    detail::set_momentum(optimizer, plan_.momentum(0));
   }
 
-  /// A plan that knows its peak, as TrainingPlan::cyclical(history) does.
+  /// Takes the peak from the plan. Only a plan of TrainingPlan::cyclical(history) has one.
   PlanLR(torch::optim::Optimizer& optimizer, const TrainingPlan& plan)
       : PlanLR(optimizer, plan, plan.peak().value_or(0)) {}
 
-  /// The plan that it follows.
+  /// The plan that the scheduler follows.
   const TrainingPlan& plan() const noexcept { return plan_; }
 
-  /// Number of times that step() has been called: the step of the plan that the next update is.
+  /// The number of calls of step(). The next update is this step of the plan, counted from 0.
   std::int64_t step_count() const noexcept { return step_count_; }
 
-  /// Writes where it is in the plan, and the peaks of all groups.
+  /// Writes the plan as text, the step count, and the peaks of all groups.
   void save(torch::serialize::OutputArchive& archive) const {
-    archive.write("plan", c10::IValue(to_string(plan_)));
+    archive.write("plan", c10::IValue(describe(plan_)));
     archive.write("step", c10::IValue(step_count()));
-    archive.write("peaks", torch::tensor(peaks_, torch::kDouble));
+    archive.write("peaks", c10::IValue(peaks_));
   }
 
-  /// Goes on where save() was called, with the rates and the momentum of that step.
+  /// Continues from a saved scheduler, with the rates and the momentum of its step.
   ///
-  /// Throws InvalidOption, before anything is set, when the archive is of another plan or of
-  /// another number of parameter groups.
+  /// Throws InvalidOption, before anything is set, if the archive is damaged, or was saved with
+  /// another plan or another number of parameter groups.
   void load(torch::serialize::InputArchive& archive) {
-    c10::IValue plan, step;
-    torch::Tensor peaks;
-    archive.read("plan", plan);
-    archive.read("step", step);
-    archive.read("peaks", peaks);
-    if (plan.toStringRef() != to_string(plan_)) {
-      throw InvalidOption("PlanLR: the archive is of the plan \"" + plan.toStringRef() +
-                          "\", not of \"" + to_string(plan_) + '"');
-    }
-    const auto* const first = peaks.data_ptr<double>();
-    std::vector<double> loaded(first, first + peaks.numel());
-    require_groups(loaded.size());
-    std::swap(peaks_, loaded);
-    step_count_ = static_cast<unsigned>(step.toInt());
-    detail::set_rates(*optimizer_, lrs_at(step_count()));
+    c10::IValue plan, step, peaks;
+    const bool holds_all = archive.try_read("plan", plan) && plan.isString() &&
+                           archive.try_read("step", step) && step.isInt() &&
+                           archive.try_read("peaks", peaks) && peaks.isDoubleList();
+    const std::int64_t count = holds_all ? step.toInt() : -1;
+    require(count >= 0 && count <= std::numeric_limits<decltype(step_count_)>::max(),
+            "the archive is damaged, or not that of a PlanLR");
+    require(plan.toStringRef() == describe(plan_), "the archive is of another plan, \"",
+            plan.toStringRef(), "\"; this one is \"", describe(plan_), '"');
+    std::vector<double> loaded = peaks.toDoubleVector();
+    for (const double peak : loaded) require_rate("a peak of the archive", peak, "");
+    detail::set_rates(*optimizer_, rates_at(count, loaded));
+    detail::set_momentum(*optimizer_, plan_.momentum(count));
+    peaks_ = std::move(loaded);
+    step_count_ = static_cast<decltype(step_count_)>(count);
   }
 
  protected:
-  /// The rates of the next step, which LRScheduler::step() sets.
-  std::vector<double> get_lrs() override { return lrs_at(step_count() + 1); }
+  /// Returns the rates of the next step, which LRScheduler::step() then sets. LRScheduler::step()
+  /// calls no other function, so get_lrs() also sets the momentum.
+  std::vector<double> get_lrs() override {
+    const std::int64_t next = step_count() + 1;
+    std::vector<double> rates = rates_at(next, peaks_);
+    detail::set_momentum(*optimizer_, plan_.momentum(next));
+    return rates;
+  }
 
  private:
-  std::vector<double> lrs_at(std::int64_t step) {
-    require_groups(peaks_.size());
-    std::vector<double> lrs;
-    for (const double peak : peaks_) lrs.push_back(peak * plan_.fraction(step));
-    if (const auto momentum = plan_.momentum(step)) {
-      for (auto& group : optimizer_->param_groups()) {
-        if (!detail::set_momentum(group.options(), *momentum)) {
-          throw InvalidOption(
-              "PlanLR: the plan cycles the momentum, which this optimizer does not have; call "
-              "keep_momentum() on the plan");
-        }
-      }
-    }
-    return lrs;
+  std::vector<double> rates_at(std::int64_t step, std::vector<double> peaks) const {
+    const std::size_t groups = optimizer_->param_groups().size();
+    require(groups == peaks.size(), "the optimizer has ", groups,
+            " parameter groups, but the rates are of ", peaks.size(),
+            "; make a new PlanLR after adding or removing groups");
+    const double factor = plan_.factor(step);
+    for (double& peak : peaks) peak *= factor;
+    return peaks;
   }
 
-  void require_groups(std::size_t count) const {
-    if (optimizer_->param_groups().size() == count) return;
-    std::ostringstream message;
-    message << "PlanLR: the optimizer has " << optimizer_->param_groups().size()
-            << " parameter groups, but the rates are of " << count
-            << "; make a new PlanLR after adding or removing groups";
-    throw InvalidOption(message.str());
+  static void require_rate(const char* what, double rate, const char* why) {
+    require(rate > 0 && std::isfinite(rate), what, " (", rate, ") must be positive and finite",
+            why);
   }
 
-  [[noreturn]] static void refuse(const char* what, double given, const char* rule) {
-    std::ostringstream message;
-    message << "PlanLR: " << what << " (" << given << ") must " << rule;
-    throw InvalidOption(message.str());
+  template <class... Parts>
+  static void require(bool holds, const Parts&... message) {
+    if (!holds) throw InvalidOption(detail::concat("PlanLR: ", message...));
   }
 
   torch::optim::Optimizer* optimizer_;
   TrainingPlan plan_;
-  std::vector<double> peaks_;  // of each parameter group
+  std::vector<double> peaks_;  // one for each parameter group
 };
 
-/// Saves a scheduler, as LibTorch saves its optimizers.
+/// For torch::save() and torch::load().
 inline torch::serialize::OutputArchive& operator<<(torch::serialize::OutputArchive& archive,
                                                    const PlanLR& scheduler) {
   scheduler.save(archive);
   return archive;
 }
-/// Loads a scheduler, as LibTorch loads its optimizers.
 inline torch::serialize::InputArchive& operator>>(torch::serialize::InputArchive& archive,
                                                   PlanLR& scheduler) {
   scheduler.load(archive);

@@ -16,12 +16,15 @@
 #include <warnings.hpp>
 
 #include <lrfinder/lrfinder.hpp>
+#include <lrfinder/parallel_trials.hpp>
 
+using lrfinder::FindOptions;
 using lrfinder::History;
 using lrfinder::LRFinder;
 using lrfinder::RangeTestOptions;
 using lrfinder::Snapshot;
 using lrfinder::StopReason;
+using lrfinder::TrainingOptions;
 
 namespace {
 
@@ -72,10 +75,10 @@ TEST_CASE("an accelerator records what the CPU records, and gets everything back
     const auto optimizer = optimizer_of(net, name);
     train_once(net, *optimizer, train_loader[0]);
     const Everything before(*net, *optimizer);
-    LRFinder finder(net, *optimizer, torch::nn::CrossEntropyLoss());
-    const auto test =
-        options().iterations_in_flight(in_flight).accumulation_steps(2).clip_grad_norm(1).metric(
-            "accuracy", lrfinder::accuracy);
+    LRFinder finder(net, *optimizer, torch::nn::CrossEntropyLoss(),
+                    TrainingOptions().accumulation_steps(2).clip_grad_norm(1).metric(
+                        "accuracy", lrfinder::accuracy));
+    const auto test = options().iterations_in_flight(in_flight);
     const History history = validates ? finder.range_test(train_loader, val_loader, test)
                                       : finder.range_test(train_loader, test);
     CHECK(before.differences(Everything(*net, *optimizer)).empty());
@@ -117,30 +120,33 @@ TEST_CASE("copies of what is on an accelerator can be kept on the host or on dis
   torch::optim::Adam optimizer(net->parameters(), 1e-4);
   train_once(net, optimizer, loader[0]);
   const Everything before(*net, optimizer);
-  LRFinder finder(net, optimizer, torch::nn::CrossEntropyLoss());
-  finder.range_test(loader, options().snapshot(snapshot).snapshot_dir(directory.path().string()));
+  LRFinder finder(net, optimizer, torch::nn::CrossEntropyLoss(),
+                  TrainingOptions().snapshot(snapshot).snapshot_dir(directory.path().string()));
+  finder.range_test(loader, options());
   CHECK(before.differences(Everything(*net, optimizer)).empty());
-  finder.range_test(loader, options().snapshot(snapshot).restore(false));
+  finder.range_test(loader, options().restore(false));
   CHECK_FALSE(before.differences(Everything(*net, optimizer)).empty());
   finder.reset();
   CHECK(before.differences(Everything(*net, optimizer)).empty());
 }
 
-TEST_CASE("a race on an accelerator is the race on the CPU") {
-  const auto train_loader = class_batches(5, 16, 4, 3);
-  const auto val_loader = class_batches(2, 10, 4, 3);
-  const auto race = [&](torch::Device device) {
+TEST_CASE("find on an accelerator finds what it finds on the CPU") {
+  auto train_loader = class_batches(5, 16, 4, 3);
+  auto val_loader = class_batches(2, 10, 4, 3);
+  for (auto* loader : {&train_loader, &val_loader}) {
+    for (auto& batch : *loader) batch.target = batch.data.slice(1, 0, 3).argmax(1);
+  }
+  const auto find = [&](torch::Device device) {
     Net net(device);
     torch::optim::SGD optimizer(net->parameters(), 1e-4);
     const Everything before(*net, optimizer);
     LRFinder finder(net, optimizer, torch::nn::CrossEntropyLoss());
-    finder.range_test(train_loader, options());
-    const auto winner =
-        finder.race(train_loader, val_loader, lrfinder::RaceOptions().around(0.1).budget(4));
+    const auto found =
+        finder.find(train_loader, val_loader, FindOptions().budget(4).range_test(options()));
     CHECK(before.differences(Everything(*net, optimizer)).empty());
-    return std::pair{winner.lr, winner.loss};
+    return std::pair{found.lr, found.loss};
   };
-  CHECK(race(accelerator) == race(torch::kCPU));
+  CHECK(find(accelerator) == find(torch::kCPU));
 }
 
 TEST_CASE("the random state of an accelerator is restored") {
@@ -169,7 +175,8 @@ TEST_CASE("mixed precision on an accelerator reaches the model") {
     types.push_back(output.scalar_type());
     return torch::nn::functional::cross_entropy(output.to(torch::kFloat), target);
   });
-  finder.range_test(loader, options().num_iter(3).autocast(torch::kBFloat16));
+  finder.options().autocast(torch::kBFloat16);
+  finder.range_test(loader, options().num_iter(3));
   CHECK(types == std::vector<at::ScalarType>(3, torch::kBFloat16));
   CHECK(before.differences(Everything(*net, optimizer)).empty());
 }
@@ -232,12 +239,11 @@ TEST_CASE("batches whose samples are in another order are told apart on an accel
 namespace {
 
 // One rank, which gets other values in the beginning of a large broadcast, as if from another rank.
-class OtherModel final : public lrfinder::Ranks {
+class OtherModel final : public lrfinder::Communicator {
  public:
   std::int64_t rank() const override { return 0; }
   std::int64_t size() const override { return 1; }
   std::vector<double> sum(std::vector<double> values) override { return values; }
-  std::vector<std::string> gather(const std::string& text, std::size_t) override { return {text}; }
   std::function<void()> begin_sum(const torch::Tensor&) override {
     return [] {};
   }
@@ -251,18 +257,20 @@ class OtherModel final : public lrfinder::Ranks {
 
 }  // namespace
 
-TEST_CASE("a model that goes to an accelerator for a race of ranks gets its own values back") {
-  const auto loader = class_batches(5, 16, 4, 3);
+TEST_CASE("a model that goes to an accelerator for a search of ranks gets its own values back") {
+  auto loader = class_batches(5, 16, 4, 3);
+  for (auto& batch : loader) batch.target = batch.data.slice(1, 0, 3).argmax(1);
   torch::manual_seed(3);
   torch::nn::Sequential model(torch::nn::Linear(4, 2000), torch::nn::ReLU(),
                               torch::nn::Linear(2000, 3));
   torch::optim::SGD optimizer(model->parameters(), 1e-4);
   const auto ranks = std::make_shared<OtherModel>();
-  LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss(), accelerator);
-  const Everything before(*model, optimizer);
   const auto snapshot = GENERATE(Snapshot::device, Snapshot::host, Snapshot::disk);
-  finder.range_test(loader, options().snapshot(snapshot));
-  finder.race(loader, lrfinder::RaceOptions().around(0.01).budget(4).ranks(ranks));
+  LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss(),
+                  TrainingOptions(accelerator).snapshot(snapshot));
+  const Everything before(*model, optimizer);
+  finder.find(loader, FindOptions().budget(4).range_test(options()).trial_runner(
+                          lrfinder::parallel_trials(ranks)));
   CHECK(ranks->models == 1);
   CHECK(before.differences(Everything(*model, optimizer)).empty());
 }

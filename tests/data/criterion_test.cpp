@@ -39,6 +39,8 @@ TEST_CASE("all forms of the same criterion record the same losses") {
   CHECK(losses([](const Tensor& output, const Tensor& target) {
           return class_loss(output, target);
         }) == expected);
+  CHECK(losses([](const auto& output, const auto& target) { return class_loss(output, target); }) ==
+        expected);
   CHECK(losses([](torch::nn::Sequential& whole, const TensorBatch& batch) {
           return class_loss(whole->forward(batch.data), batch.target);
         }) == expected);

@@ -10,6 +10,7 @@
 using lrfinder::History;
 using lrfinder::LRFinder;
 using lrfinder::RangeTestOptions;
+using lrfinder::TrainingOptions;
 using torch::Tensor;
 
 namespace {
@@ -33,44 +34,45 @@ TEST_CASE("metrics are recorded beside the loss, on the batches of the loss") {
   torch::manual_seed(3);
   torch::nn::Linear model(4, 3);
   torch::optim::SGD optimizer(model->parameters(), 1e-3);
-  LRFinder finder(model, optimizer, cross_entropy);
+  LRFinder finder(model, optimizer, cross_entropy,
+                  TrainingOptions()
+                      .metric("accuracy", lrfinder::accuracy)
+                      .metric("samples", [](const Tensor&, const Tensor& target) {
+                        return torch::tensor(static_cast<double>(target.size(0)));
+                      }));
   const auto training = class_batches(2, 10, 4, 3, 1);
   std::vector<TensorBatch> validation = class_batches(1, 6, 4, 3, 2);
   validation.push_back(class_batches(1, 2, 4, 3, 3)[0]);
   const auto share_right = [&](const TensorBatch& batch) {
     return lrfinder::accuracy(model->forward(batch.data), batch.target).item<double>();
   };
-  const auto options = RangeTestOptions(five_iterations)
-                           .metric("accuracy", lrfinder::accuracy)
-                           .metric("samples", [](const Tensor&, const Tensor& target) {
-                             return torch::tensor(static_cast<double>(target.size(0)));
-                           });
   SECTION("the training batches, before the update") {
-    const History& history = finder.range_test(training, options);
+    const History& history = finder.range_test(training, five_iterations);
     REQUIRE(history.metrics.at("accuracy").size() == 5);
     CHECK(history.metrics.at("accuracy")[0] == Approx(share_right(training[0])));
     CHECK(history.metrics.at("accuracy")[1] == Approx(share_right(training[1])));
     CHECK(history.metrics.at("samples") == std::vector<double>(5, 10));
   }
   SECTION("accumulated batches: their mean") {
-    const History& history =
-        finder.range_test(training, RangeTestOptions(options).accumulation_steps(2));
+    finder.options().accumulation_steps(2);
+    const History& history = finder.range_test(training, five_iterations);
     CHECK(history.metrics.at("accuracy")[0] ==
           Approx((share_right(training[0]) + share_right(training[1])) / 2));
   }
   SECTION("the samples of the validation loader, after the update") {
-    const History& history = finder.range_test(training, validation, options);
+    const History& history = finder.range_test(training, validation, five_iterations);
     CHECK(history.metrics.at("accuracy")[0] ==
           Approx((6 * share_right(validation[0]) + 2 * share_right(validation[1])) / 8));
     CHECK(history.metrics.at("samples")[0] == Approx((6 * 6 + 2 * 2) / 8.0));
   }
   SECTION("in the callback as well") {
     double seen = -1;
-    finder.range_test(training,
-                      RangeTestOptions(options).on_iteration([&](const lrfinder::Iteration& it) {
-                        seen = it.metrics.at("accuracy");
-                        return false;
-                      }));
+    finder.range_test(
+        training,
+        RangeTestOptions(five_iterations).on_iteration([&](const lrfinder::Iteration& it) {
+          seen = it.metrics.at("accuracy");
+          return false;
+        }));
     CHECK(seen == Approx(share_right(training[0])));
   }
 }
@@ -79,18 +81,18 @@ TEST_CASE("a metric that cannot be evaluated is refused") {
   torch::nn::Linear model(4, 3);
   torch::optim::SGD optimizer(model->parameters(), 1e-3);
   const auto batches = class_batches(2, 10, 4, 3);
-  LRFinder whole_batch(model, optimizer, [](torch::nn::Linear& linear, const TensorBatch& batch) {
+  const auto whole_batch = [](torch::nn::Linear& linear, const TensorBatch& batch) {
     return cross_entropy(linear->forward(batch.data), batch.target);
-  });
-  CHECK_THROWS_WITH(
-      whole_batch.range_test(batches, RangeTestOptions().metric("accuracy", lrfinder::accuracy)),
-      contains("metric() needs a criterion of the form (output, target)"));
-  LRFinder finder(model, optimizer, cross_entropy);
-  CHECK_THROWS_AS(finder.range_test(batches, RangeTestOptions().metric("", lrfinder::accuracy)),
+  };
+  const auto test = [&](const auto& criterion, const TrainingOptions& options) {
+    LRFinder(model, optimizer, criterion, options).range_test(batches);
+  };
+  CHECK_THROWS_WITH(test(whole_batch, TrainingOptions().metric("accuracy", lrfinder::accuracy)),
+                    contains("metric() needs a criterion of the form (output, target)"));
+  CHECK_THROWS_AS(test(cross_entropy, TrainingOptions().metric("", lrfinder::accuracy)),
                   lrfinder::InvalidOption);
-  CHECK_THROWS_WITH(finder.range_test(batches, RangeTestOptions().metric(
-                                                   "mine", [](const Tensor& output,
-                                                              const Tensor&) { return output; })),
+  const auto output_of = [](const Tensor& output, const Tensor&) { return output; };
+  CHECK_THROWS_WITH(test(cross_entropy, TrainingOptions().metric("mine", output_of)),
                     contains("the metric \"mine\" must return a scalar"));
 }
 
@@ -181,9 +183,8 @@ TEST_CASE("val_batches evaluates the first batches of the validation loader only
   LRFinder finder(model, optimizer,
                   [](const Tensor& output, const Tensor&) { return output.mean(); });
   const auto first_loss = [&](int batches) {
-    return finder
-        .range_test(training, validation, RangeTestOptions(five_iterations).val_batches(batches))
-        .raw_loss[1];
+    finder.options().val_batches(batches);
+    return finder.range_test(training, validation, five_iterations).raw_loss[1];
   };
   CHECK(first_loss(1) == Approx(1));
   CHECK(first_loss(2) == Approx(1.5));

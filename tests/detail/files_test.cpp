@@ -1,8 +1,15 @@
 #include <array>
 #include <catch2.hpp>
+#include <filesystem>
 #include <string>
 #include <system_error>
 #include <temporary_directory.hpp>
+#ifndef _WIN32
+#include <csignal>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <thread>
+#endif
 
 #include <lrfinder/detail/files.hpp>
 
@@ -17,44 +24,35 @@ std::size_t files_in(const TemporaryDirectory& directory) {
 
 }  // namespace
 
-TEST_CASE("a temporary file reads what was written to it") {
-  TemporaryFile file;
-  file.write_at(0, "hello", 5);
-  file.write_at(3, "p me", 4);
-  std::array<char, 16> read{};
-  CHECK(file.read_at(1, read.data(), read.size()) == 6);
-  CHECK(std::string(read.data()) == "elp me");
-  CHECK(file.read_at(100, read.data(), read.size()) == 0);
-  CHECK(file.contents() == "help me");
-}
-
-TEST_CASE("a temporary file is gone with its object") {
+TEST_CASE("a temporary file reads what was written to it, and has no name") {
   const TemporaryDirectory directory;
   {
-    TemporaryFile file(directory.name());
+    File file = temporary_file(directory.path());
     file.write_at(0, "hello", 5);
+    file.write_at(3, "p me", 4);
+    std::array<char, 16> read{};
+    CHECK(file.read_at(1, read.data(), read.size()) == 6);
+    CHECK(std::string(read.data()) == "elp me");
+    CHECK(file.read_at(100, read.data(), read.size()) == 0);
+    CHECK(file.contents() == "help me");
   }
   CHECK(files_in(directory) == 0);
 }
 
-TEST_CASE("a temporary file can be kept, but takes the place of no other") {
+TEST_CASE("a temporary file needs a folder that is there, which the error names") {
   const TemporaryDirectory directory;
-  const std::string path = directory / "kept";
-  TemporaryFile file(directory.name());
-  file.write_at(0, "hello", 5);
-  file.keep(path);
-  CHECK(read_file(path) == "hello");
   try {
-    file.keep(path);
-    FAIL("it replaced a file");
-  } catch (const std::system_error& fault) {
-    CHECK(fault.code() == std::errc::file_exists);
+    temporary_file(directory.path() / "none");
+    FAIL("it was made");
+  } catch (const std::filesystem::filesystem_error& fault) {
+    CHECK(fault.path1() == directory.path() / "none");
   }
 }
 
-TEST_CASE("a temporary file needs a folder that is there") {
+TEST_CASE("a new file takes the place of no other") {
   const TemporaryDirectory directory;
-  CHECK_THROWS_AS(TemporaryFile(directory / "none"), std::system_error);
+  const File file(directory.path() / "new", FileAccess::create);
+  CHECK_THROWS_AS(File(directory.path() / "new", FileAccess::create), std::system_error);
 }
 
 TEST_CASE("a path with a NUL is refused, not cut") {
@@ -73,3 +71,47 @@ TEST_CASE("a file with blanks and letters of any script in its name is replaced"
   CHECK(read_file(path) == "new");
   CHECK(files_in(directory) == 1);
 }
+
+#ifndef _WIN32
+TEST_CASE("a replaced file keeps its permissions and stays where a link leads") {
+  namespace fs = std::filesystem;
+  const TemporaryDirectory directory;
+  const fs::path file = directory.path() / "file", link = directory.path() / "link";
+  replace_file(file.string(), "old");
+  fs::permissions(file, fs::perms::owner_read | fs::perms::owner_write | fs::perms::group_read);
+  fs::create_symlink(file, link);
+  replace_file(link.string(), "new");
+  CHECK(fs::is_symlink(link));
+  CHECK(read_file(file.string()) == "new");
+  CHECK(static_cast<int>(fs::status(file).permissions()) == 0640);
+}
+
+TEST_CASE("signals do not end the writing to a pipe") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "pipe";
+  REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+  struct ::sigaction ignored {
+  }, before{};
+  ignored.sa_handler = [](int) {};  // without SA_RESTART: system calls fail with EINTR
+  ::sigaction(SIGUSR1, &ignored, &before);
+  const std::string sent(1 << 20, 'x');
+  std::string received;
+  const auto interrupt = [writer = ::pthread_self()] {
+    ::pthread_kill(writer, SIGUSR1);
+    std::this_thread::yield();
+  };
+  std::thread reader([&] {
+    for (int i = 0; i < 1000; ++i) interrupt();
+    const File pipe(path, FileAccess::read);
+    char block[1000];
+    while (const std::size_t size = pipe.read_at(0, block, sizeof(block))) {
+      interrupt();
+      received.append(block, size);
+    }
+  });
+  CHECK_NOTHROW(replace_file(path, sent));
+  reader.join();
+  ::sigaction(SIGUSR1, &before, nullptr);
+  CHECK(received == sent);
+}
+#endif

@@ -16,6 +16,7 @@
 #include <lrfinder/error.hpp>
 
 using lrfinder::detail::GradientAveraging;
+using lrfinder::detail::TensorList;
 
 namespace {
 
@@ -29,9 +30,9 @@ torch::Tensor parameter_with_gradient(const torch::Tensor& gradient) {
 void average(std::vector<torch::Tensor> parameters, Process& process, std::int64_t bucket_bytes) {
   const torch::optim::SGD optimizer(std::move(parameters), 0.1);
   GradientAveraging average_gradients(optimizer, bucket_bytes);
-  const auto ranks = lrfinder::distributed(process.group);
+  const auto ranks = lrfinder::communicator(process.group);
   const double missing = ranks->sum({static_cast<double>(average_gradients.missing())}).front();
-  average_gradients(*ranks, missing > 0);
+  average_gradients.run(*ranks, missing > 0);
 }
 
 std::string all_of(const std::vector<Report>& reports, const std::string& name) {
@@ -40,6 +41,26 @@ std::string all_of(const std::vector<Report>& reports, const std::string& name) 
     values += (report.count("threw") ? report.at("threw") : report.at(name)) + ' ';
   }
   return values;
+}
+
+std::vector<torch::Tensor> tensors_of_all_kinds(int seed) {
+  torch::manual_seed(static_cast<std::uint64_t>(seed));
+  std::vector<torch::Tensor> tensors{
+      torch::randn({3, 4}).requires_grad_(),
+      torch::randn({}, torch::kDouble),
+      torch::randint(0, 9, {1}, torch::kLong),
+      torch::rand({5}) > 0.5,
+      torch::randn({3}).to(torch::kBFloat16),
+      torch::randn({6, 2}).t(),
+      torch::randn({10, 10}).slice(1, 2, 5),
+      torch::randint(0, 9, {8}, torch::kShort).slice(0, 0, 8, 2),  // alone in its bucket
+      torch::view_as_complex(torch::randn({4, 2})),
+      torch::randn({0, 3}),
+      torch::randn({7 * 1024 * 1024}),  // larger than a bucket
+      torch::randn({2}),
+  };
+  tensors.push_back(tensors.front());
+  return tensors;
 }
 
 }  // namespace
@@ -153,11 +174,10 @@ TEST_CASE("A sparse gradient is refused before anything is summed") {
 }
 
 TEST_CASE("When a sum fails, those under way are waited for, as they write into the gradients") {
-  struct BrokenRanks : lrfinder::Ranks {
+  struct BrokenRanks : lrfinder::Communicator {
     std::int64_t rank() const override { return 0; }
     std::int64_t size() const override { return 2; }
     std::vector<double> sum(std::vector<double> values) override { return values; }
-    std::vector<std::string> gather(const std::string&, std::size_t) override { return {}; }
     std::function<void()> begin_sum(const torch::Tensor&) override {
       if (++begun > 3) throw std::runtime_error("broken");
       return [this, mine = begun] {
@@ -172,6 +192,31 @@ TEST_CASE("When a sum fails, those under way are waited for, as they write into 
   for (int i = 0; i < 5; ++i) parameters.push_back(parameter_with_gradient(torch::ones({10})));
   const torch::optim::SGD optimizer(parameters, 0.1);
   BrokenRanks ranks;
-  CHECK_THROWS_WITH(GradientAveraging(optimizer, /*bucket_bytes=*/1)(ranks, false), "broken");
+  CHECK_THROWS_WITH(GradientAveraging(optimizer, /*bucket_bytes=*/1).run(ranks, false), "broken");
   CHECK(ranks.waited == 3);
+}
+
+TEST_CASE("Tensors of all kinds get the bits that they have on rank 0, and keep their storage") {
+  const auto reports = in_processes(2, [](Process& process) {
+    const auto tensors = tensors_of_all_kinds(process.rank);
+    TensorList shared;
+    std::vector<const void*> addresses;
+    for (const auto& tensor : tensors) {
+      shared.add(tensor);
+      addresses.push_back(tensor.data_ptr());
+    }
+    shared.add(torch::Tensor());
+    shared.broadcast(*lrfinder::communicator(process.group));
+    bool kept = true;
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      kept = kept && tensors[i].data_ptr() == addresses[i];
+    }
+    return Report{{"same", same_bits(tensors, tensors_of_all_kinds(0)) ? "yes" : "no"},
+                  {"kept", kept ? "yes" : "no"}};
+  });
+  for (const Report& report : reports) {
+    CHECK(report.count("threw") == 0);
+    CHECK(report.at("same") == "yes");
+    CHECK(report.at("kept") == "yes");
+  }
 }

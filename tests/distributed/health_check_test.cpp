@@ -23,7 +23,7 @@ namespace {
 template <class Work>
 Report around_health_checks(Process& process, Work&& work) {
   Report report;
-  HealthCheck health_check(lrfinder::distributed(process.group));
+  HealthCheck health_check(lrfinder::communicator(process.group));
   try {
     work(health_check);
     report["ended"] = "well";
@@ -43,8 +43,9 @@ TEST_CASE("A health check sums the values of all ranks for all ranks") {
   const int size = GENERATE(1, 2, 4);
   const auto reports = in_processes(size, [](Process& process) {
     Report report;
-    HealthCheck health_check(lrfinder::distributed(process.group));
-    const auto sums = health_check(SyncPoint::measured, {1.0, process.rank * 0.5, 0.0});
+    HealthCheck health_check(lrfinder::communicator(process.group));
+    const auto sums =
+        health_check.sum_if_all_well(SyncPoint::measured, {1.0, process.rank * 0.5, 0.0});
     report["sums"] =
         std::to_string(sums[0]) + ' ' + std::to_string(sums[1]) + ' ' + std::to_string(sums[2]);
     return report;
@@ -58,7 +59,7 @@ TEST_CASE("A health check sums the values of all ranks for all ranks") {
 
 TEST_CASE("Without ranks a health check returns the values as they are") {
   HealthCheck health_check(nullptr);
-  CHECK(health_check(SyncPoint::measured, {1, 2}) == std::vector<double>{1, 2});
+  CHECK(health_check.sum_if_all_well(SyncPoint::measured, {1, 2}) == std::vector<double>{1, 2});
   CHECK(health_check.size() == 1);
   health_check.leave(std::make_exception_ptr(std::runtime_error("nobody hears this")));
 }
@@ -67,9 +68,9 @@ TEST_CASE("A rank that leaves ends the health check of the others, which learn w
   const int size = GENERATE(2, 4);
   const auto reports = in_processes(size, [](Process& process) {
     return around_health_checks(process, [&](HealthCheck& health_check) {
-      health_check(SyncPoint::measured, {1, 2});
+      health_check.sum_if_all_well(SyncPoint::measured, {1, 2});
       if (process.rank == 1) throw std::runtime_error("the disk is full");
-      health_check(SyncPoint::measured, {3});
+      health_check.sum_if_all_well(SyncPoint::measured, {3});
     });
   });
   for (std::size_t rank = 0; rank < reports.size(); ++rank) {
@@ -83,11 +84,11 @@ TEST_CASE("A rank that leaves ends the health check of the others, which learn w
   }
 }
 
-TEST_CASE("Where several ranks leave, each keeps its own exception, and the first is told") {
+TEST_CASE("If several ranks leave, each keeps its own exception, and the first is told") {
   const auto reports = in_processes(4, [](Process& process) {
     return around_health_checks(process, [&](HealthCheck& health_check) {
       if (process.rank >= 2) throw std::runtime_error("mine: " + std::to_string(process.rank));
-      health_check(SyncPoint::measured);
+      health_check.sum_if_all_well(SyncPoint::measured);
     });
   });
   CHECK(reports[0].at("rank") == "2");
@@ -101,7 +102,7 @@ TEST_CASE("A rank that leaves without a word, or with a long one, is told as wel
   const auto reports = in_processes(2, [&](Process& process) {
     return around_health_checks(process, [&](HealthCheck& health_check) {
       if (process.rank == 0) throw std::runtime_error(text);
-      health_check(SyncPoint::measured);
+      health_check.sum_if_all_well(SyncPoint::measured);
     });
   });
   CHECK(reports[1].at("rank") == "0");
@@ -123,7 +124,7 @@ TEST_CASE("After the last health check a failure is no longer told") {
 TEST_CASE("Ranks at different sync points all learn it") {
   const auto reports = in_processes(4, [](Process& process) {
     return around_health_checks(process, [&](HealthCheck& health_check) {
-      health_check(process.rank == 2 ? SyncPoint::measured : SyncPoint::backward);
+      health_check.sum_if_all_well(process.rank == 2 ? SyncPoint::measured : SyncPoint::backward);
     });
   });
   for (const Report& report : reports) {
@@ -136,7 +137,7 @@ TEST_CASE("A figure that is not finite is no failure") {
   const auto reports = in_processes(2, [](Process& process) {
     return around_health_checks(process, [&](HealthCheck& health_check) {
       const double mine = process.rank == 0 ? std::numeric_limits<double>::quiet_NaN() : 1;
-      if (!std::isnan(health_check(SyncPoint::measured, {mine})[0]))
+      if (!std::isnan(health_check.sum_if_all_well(SyncPoint::measured, {mine})[0]))
         throw std::runtime_error("lost");
     });
   });
@@ -150,9 +151,9 @@ TEST_CASE("A rank that is killed ends the health check of the others") {
       size,
       [](Process& process) {
         return around_health_checks(process, [&](HealthCheck& health_check) {
-          health_check(SyncPoint::measured);
+          health_check.sum_if_all_well(SyncPoint::measured);
           if (process.rank == 1) std::raise(SIGKILL);
-          health_check(SyncPoint::measured);
+          health_check.sum_if_all_well(SyncPoint::measured);
         });
       },
       std::chrono::seconds(10));
@@ -173,9 +174,9 @@ TEST_CASE("A rank that stalls ends the health check of the others, and its own")
       size,
       [](Process& process) {
         return around_health_checks(process, [&](HealthCheck& health_check) {
-          health_check(SyncPoint::measured);
+          health_check.sum_if_all_well(SyncPoint::measured);
           if (process.rank == 1) process.wait_for_the_others();
-          health_check(SyncPoint::measured);
+          health_check.sum_if_all_well(SyncPoint::measured);
         });
       },
       std::chrono::seconds(6));

@@ -110,10 +110,10 @@ std::vector<Outcome> outcomes_of(FaultyTraining::Test test, lrfinder::Snapshot s
 
 TEST_CASE("a fault in any allocation leaves everything restored, or says what is not") {
   using Test = FaultyTraining::Test;
-  const auto test = GENERATE(Test::range_test, Test::validation, Test::race);
+  const auto test = GENERATE(Test::range_test, Test::validation, Test::find);
   const auto snapshot = GENERATE(lrfinder::Snapshot::device, lrfinder::Snapshot::disk);
-  if (test == Test::race && snapshot != lrfinder::Snapshot::device) return;
-  const std::int64_t step = every_fault() ? 1 : test == Test::race ? 101 : 17;
+  if (test == Test::find && snapshot != lrfinder::Snapshot::device) return;
+  const std::int64_t step = every_fault() ? 1 : test == Test::find ? 101 : 17;
   std::map<Outcome, int> count;
   std::int64_t number = 0;
   for (const Outcome outcome : outcomes_of(test, snapshot, step)) {
@@ -123,7 +123,7 @@ TEST_CASE("a fault in any allocation leaves everything restored, or says what is
   }
   CAPTURE(count[restored], count[reported], count[ended]);
   CHECK(count[no_fault] == 1);
-  CHECK(count[restored] > (test == Test::race ? 100 : 30));
+  CHECK(count[restored] > (test == Test::find ? 100 : 30));
   CHECK(count[ended] < count[restored] / 10);
   if (every_fault())
     WARN("restored: " << count[restored] << ", reported: " << count[reported]

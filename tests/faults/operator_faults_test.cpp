@@ -63,15 +63,18 @@ TEST_CASE("a fault in any operator leaves everything restored, or says what is n
   const auto kind = GENERATE(Kind::sgd, Kind::adam, Kind::lbfgs);
   const auto snapshot =
       GENERATE(lrfinder::Snapshot::device, lrfinder::Snapshot::host, lrfinder::Snapshot::disk);
-  const auto test = GENERATE(Test::range_test, Test::validation, Test::race, Test::find);
+  const auto test = GENERATE(Test::range_test, Test::validation, Test::find);
   // One of each is enough where trials repeat the same operators.
-  if (test >= Test::race && (kind != Kind::sgd || snapshot != lrfinder::Snapshot::device)) return;
+  if (test == Test::find && (kind != Kind::sgd || snapshot != lrfinder::Snapshot::device)) return;
   const std::int64_t step = every_fault() ? 1 : test == Test::find ? 41 : 7;
   std::int64_t faults = 0, reported = 0;
   for (std::int64_t number = 0;; number += step, ++faults) {
     FaultyTraining training(kind, test, snapshot);
     const Outcome outcome = run_with_fault_in(number, training);
-    if (!outcome.fault) break;
+    if (!outcome.fault) {
+      CHECK(outcome.error == "");
+      break;
+    }
     const std::string difference = training.not_restored();
     CAPTURE(number, outcome.error, difference);
     if (outcome.reported) {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -24,7 +25,6 @@
 namespace {
 
 using lrfinder::History;
-using lrfinder::PictureFormat;
 using lrfinder::PlotOptions;
 using lrfinder::Suggestion;
 
@@ -57,7 +57,7 @@ std::string harmless(std::string_view text) {
 
 struct Drawn {
   std::string script, page, plan;
-  std::size_t curves, rows;
+  std::size_t curves, rows, plan_columns, plan_rows;
 };
 
 /// Draws a history with options made of some bytes. `plain`: with harmless texts in place of those
@@ -68,8 +68,7 @@ Drawn draw(std::string_view options_bytes, History history, bool plain) {
   const auto made_plain = [&](std::string text) { return plain ? harmless(text) : text; };
   const std::string text = made_plain(bytes.ConsumeRandomLengthString(100));
   PlotOptions options;
-  const auto format = bytes.PickValueInArray(
-      {PictureFormat::svg, PictureFormat::png, PictureFormat::pdf, PictureFormat::txt});
+  const std::string ending = bytes.PickValueInArray({".svg", ".png", ".pdf", ".txt"});
   if (bytes.ConsumeBool()) options.title(text);
 
   const auto marks = bytes.ConsumeIntegralInRange(0, 2);
@@ -85,20 +84,20 @@ Drawn draw(std::string_view options_bytes, History history, bool plain) {
   if (marks == 0 && bytes.ConsumeBool()) {
     namespace suggest = lrfinder::suggest;
     options.recipes({suggest::steepest, suggest::steep, suggest::valley, suggest::minimum,
-                     suggest::slide, suggest::ignite, suggest::found});
+                     suggest::slide, suggest::ignite});
   }
   const auto skipped = [&]() -> std::size_t {
     return bytes.ConsumeBool() ? bytes.ConsumeIntegral<std::size_t>() : bytes.ConsumeBool();
   };
   options.skip_start(skipped()).skip_end(skipped());
-  if (bytes.ConsumeBool()) options.log_lr(bytes.ConsumeBool());
+  // What is discarded chose what is no longer drawn; the corpus has it.
+  if (bytes.ConsumeBool()) bytes.ConsumeBool();
   options.log_loss(bytes.ConsumeBool());
   if (bytes.ConsumeBool()) options.show_lr(number(bytes));
-  // In braces, which are read from left to right.
-  const std::pair lrs{number(bytes), number(bytes)}, losses{number(bytes), number(bytes)};
-  if (bytes.ConsumeBool()) options.lr_range(lrs.first, lrs.second);
-  if (bytes.ConsumeBool()) options.loss_range(losses.first, losses.second);
+  for (int i = 0; i < 4; ++i) number(bytes);
+  for (int i = 0; i < 2; ++i) bytes.ConsumeBool();
   const auto length = [&] { return bytes.ConsumeIntegralInRange(5, 20100); };
+  // In braces, which are read from left to right.
   const std::pair pixels{length(), length()}, characters{length(), length()};
   if (bytes.ConsumeBool()) options.size(pixels.first, pixels.second);
   if (bytes.ConsumeBool()) options.text_size(characters.first, characters.second);
@@ -114,12 +113,11 @@ Drawn draw(std::string_view options_bytes, History history, bool plain) {
     history.metrics = {{made_plain(name), values}};
     options.metric(made_plain(name));
   }
-  const bool has_band = bytes.ConsumeBool();
+  bytes.ConsumeBool();
   const auto count = bytes.ConsumeIntegralInRange<std::size_t>(1, 3);
   std::vector<lrfinder::NamedCurve> curves;
   for (std::size_t i = 0; i < count; ++i) {
     curves.push_back({(count > 1 ? std::to_string(i) : "") + text, history});
-    if (has_band) curves[i].lower = history.raw_loss, curves[i].upper = history.loss;
   }
 
   constexpr std::int64_t many = std::numeric_limits<std::int64_t>::max();
@@ -130,15 +128,16 @@ Drawn draw(std::string_view options_bytes, History history, bool plain) {
   if (bytes.ConsumeBool()) peak = number(bytes);
 
   namespace detail = lrfinder::detail;
-  const auto picture = detail::Composer(curves, options).compose();
-  const detail::Layout layout(picture, options.width(), options.height());
-  static_cast<void>(detail::plan_file(plan, peak, "gp", options));  // refuses some peaks
-  const auto [columns, rows] = options.text_size().value_or(std::pair(80, 24));
-  return {format == PictureFormat::txt ? detail::text_script(picture, columns, rows)
-                                       : detail::gnuplot_script(picture, layout, format),
-          detail::html_page(picture, layout, "<svg></svg>"),
-          detail::plan_script(plan, peak, format, options), count,
-          history.size() - options.skip_start() - options.skip_end()};
+  const auto& terminal = detail::plot_format_of(ending).terminal;
+  const auto figure = detail::CurveFigure(curves, options, terminal.is_text).make();
+  const auto plan_figure = detail::plan_figure(plan, peak, options);
+  return {detail::FigureScript(figure, terminal, options).write(),
+          detail::html_page(figure, "<svg></svg>") + detail::html_page(plan_figure, "<svg></svg>"),
+          detail::FigureScript(plan_figure, terminal, options).write(),
+          count,
+          history.size() - options.skip_start() - options.skip_end(),
+          plan_figure.curves[0].columns.size(),
+          static_cast<std::size_t>(std::min<std::int64_t>(steps, 2000))};
 }
 
 bool begins_with(std::string_view text, std::string_view beginning) {
@@ -147,7 +146,9 @@ bool begins_with(std::string_view text, std::string_view beginning) {
 
 /// The piece of a text up to a separator, which is taken off with it.
 std::string_view take(std::string_view& text, char separator) {
-  return lrfinder::detail::take_up_to(text, separator);
+  const std::string_view piece = text.substr(0, text.find(separator));
+  text.remove_prefix(std::min(piece.size() + 1, text.size()));
+  return piece;
 }
 
 double finite_number(std::string_view text) {
@@ -157,13 +158,11 @@ double finite_number(std::string_view text) {
 }
 
 void check_characters(std::string_view text) {
-  while (!text.empty()) {
-    const std::size_t size = lrfinder::detail::character_size(text);
-    if (size == 0 || (lrfinder::detail::is_control(text.substr(0, size)) && text[0] != '\n')) {
-      fail("a byte that is no text", text);
+  lrfinder::detail::each_character(text, [](const auto& character) {
+    if (!character.is_utf8 || (character.is_control && character.bytes != "\n")) {
+      fail("a byte that is no text", character.bytes);
     }
-    text.remove_prefix(size);
-  }
+  });
 }
 
 /// The script without the contents of its strings, in which gnuplot and this find the same ends.
@@ -192,14 +191,14 @@ std::string without_strings(std::string_view script) {
 }
 
 /// Reads the lines of a script without strings.
-void check_lines(std::string_view script, std::size_t curves, std::size_t rows_of_curve) {
+void check_lines(std::string_view script, std::size_t curves, std::size_t columns_of_curve,
+                 std::size_t rows_of_curve) {
   std::size_t blocks = 0;
   bool logarithmic = false;
   while (!script.empty()) {
     const std::string_view line = take(script, '\n');
-    const bool is_curve = line == lrfinder::detail::block(blocks) + " << EOD";
-    const bool is_plan = line == "$plan << EOD";
-    if (is_curve || is_plan || line == "$short_trials << EOD" || line == "$long_trials << EOD") {
+    const bool is_curve = line == "$curve" + std::to_string(blocks) + " << EOD";
+    if (is_curve || line == "$trials << EOD") {
       std::size_t rows = 0;
       std::string_view row;
       for (row = take(script, '\n'); row != "EOD" && !script.empty(); row = take(script, '\n')) {
@@ -208,8 +207,7 @@ void check_lines(std::string_view script, std::size_t curves, std::size_t rows_o
           const auto field = take(row, ' ');
           if (field != "NaN") finite_number(field);
         }
-        if (fields != (is_curve ? 7 : 2) && !(is_plan && fields == 3))
-          fail("not a row of data", line);
+        if (fields != (is_curve ? columns_of_curve : 3)) fail("not a row of data", line);
         ++rows;
       }
       if (row != "EOD") fail("data without an end", line);
@@ -218,15 +216,16 @@ void check_lines(std::string_view script, std::size_t curves, std::size_t rows_o
       continue;
     }
     bool is_command = false;
-    for (const char* command :
-         {"# lr, ", "set ", "unset ", "reset", "plot ", "symlog(y) = sgn(y) * log10("}) {
+    for (const char* command : {"set ", "unset multiplot", "reset", "plot ",
+                                "point_size = ", "panels_top = GPVAL_TERM"}) {
       is_command = is_command || begins_with(line, command);
     }
     if (!is_command) fail("not a command", line);
     for (const char* number : {"inf", "nan"}) {
       if (line.find(number) != std::string_view::npos) fail("a number that is not finite", line);
     }
-    if (line == "set logscale x" || line == "unset logscale x") logarithmic = line[0] == 's';
+    if (line == "reset") logarithmic = false;
+    if (line == "set logscale x" || begins_with(line, "set nonlinear x ")) logarithmic = true;
     for (const std::string_view axis : {"set xrange [", "set yrange ["}) {
       if (!begins_with(line, axis)) continue;
       std::string_view ends = line.substr(axis.size());
@@ -267,8 +266,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     check_characters(drawn.plan);
     const std::string commands = without_strings(drawn.script);
     const std::string plan = without_strings(drawn.plan);
-    check_lines(commands, drawn.curves, drawn.rows);
-    check_lines(plan, 0, 0);
+    check_lines(commands, drawn.curves, 5, drawn.rows);
+    check_lines(plan, 1, drawn.plan_columns, drawn.plan_rows);
     const Drawn plain = draw(options, history, true);
     if (commands != without_strings(plain.script)) fail("a text is part of a command", commands);
     if (plan != without_strings(plain.plan)) fail("a text is part of a command", plan);

@@ -17,7 +17,7 @@ int main() {
   lrfinder::LRFinder finder(model, optimizer, torch::nn::MSELoss());
   finder.range_test(loader, loader, lrfinder::RangeTestOptions().restore(false));
   finder.reset();
-  finder.race(loader, loader, lrfinder::RaceOptions().budget(1));
+  finder.find(loader, loader, lrfinder::FindOptions().budget(3));
   finder.plot(std::cout);
   const double lr = finder.apply_suggestion();
   return size_in_other_source(finder.history()) == finder.history().size() &&

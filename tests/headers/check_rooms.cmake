@@ -1,6 +1,5 @@
-# Fails where the headers are not as docs/rooms.txt and CONTRIBUTING.md say: an include that goes the
-# other way, LibTorch in a room that has none, a folder or a header that is too large, a header whose
-# test nobody finds.
+# Fails if the headers are not as docs/rooms.txt and CONTRIBUTING.md say: an include that goes the other
+# way, LibTorch in a room that has none, a header that is too large, a header whose test nobody finds.
 #
 #   cmake -DROOT=CHECKOUT -P check_rooms.cmake
 
@@ -32,6 +31,19 @@ foreach(line IN LISTS lines)
 endforeach()
 
 file(GLOB_RECURSE headers RELATIVE ${include_dir} ${include_dir}/*.hpp)
+
+# Of each header, whether it has a test of its name; what those that have one include is tested with them.
+set(tested_with_another "")
+foreach(header IN LISTS headers)
+  string(REGEX REPLACE "[.]hpp$" "_test.cpp" test tests/${header})
+  if(EXISTS ${ROOT}/${test})
+    set(test_of_${header} ${test})
+    file(STRINGS ${include_dir}/${header} includes REGEX "^#include <lrfinder/")
+    string(REGEX REPLACE "#include <lrfinder/([^>]*)>" "\\1" includes "${includes}")
+    list(APPEND tested_with_another ${includes})
+  endif()
+endforeach()
+
 foreach(header IN LISTS headers)
   get_filename_component(room ${header} DIRECTORY)
   if(NOT room)
@@ -45,8 +57,8 @@ foreach(header IN LISTS headers)
 
   file(STRINGS ${include_dir}/${header} all_lines)
   list(LENGTH all_lines length)
-  if(length GREATER 320)
-    string(APPEND errors "${header}: more than 320 lines; a header has one idea\n")
+  if(length GREATER 350)
+    string(APPEND errors "${header}: more than 350 lines; a header has one idea\n")
   endif()
   file(STRINGS ${include_dir}/${header} includes REGEX "^#include <")
   foreach(include IN LISTS includes)
@@ -63,12 +75,28 @@ foreach(header IN LISTS headers)
     endif()
   endforeach()
 
-  string(REGEX REPLACE "[.]hpp$" "_test.cpp" test ${header})
   string(FIND "${contributing}" "`${header}`" listed)
-  if(NOT EXISTS ${ROOT}/tests/${test} AND listed EQUAL -1)
-    string(APPEND errors "${header}: neither tests/${test} nor a line in CONTRIBUTING.md\n")
-  elseif(EXISTS ${ROOT}/tests/${test} AND NOT listed EQUAL -1)
-    string(APPEND errors "${header}: has a test of its own, and a line in CONTRIBUTING.md too\n")
+  if(test_of_${header})
+    set(tested "${test_of_${header}}")
+  elseif(header IN_LIST tested_with_another)
+    set(tested "a header that includes it")
+  else()
+    set(tested "")
+  endif()
+  if(NOT tested AND listed EQUAL -1)
+    string(APPEND errors "${header}: no test of its name, none of a header that includes it, and no line "
+      "in CONTRIBUTING.md\n")
+  elseif(tested AND NOT listed EQUAL -1)
+    string(APPEND errors "${header}: tested with ${tested}, and has a line in CONTRIBUTING.md too\n")
+  endif()
+endforeach()
+
+# The table names headers and tests that are there.
+string(REGEX MATCHALL "`[^`]*`" named "${contributing}")
+foreach(name IN LISTS named)
+  string(REPLACE "`" "" name ${name})
+  if(NOT EXISTS ${ROOT}/${name} AND NOT EXISTS ${include_dir}/${name})
+    string(APPEND errors "CONTRIBUTING.md: there is no ${name}\n")
   endif()
 endforeach()
 
@@ -76,8 +104,6 @@ foreach(room IN LISTS rooms)
   list(LENGTH headers_of_${room} count)
   if(count EQUAL 0)
     string(APPEND errors "docs/rooms.txt: there is no room ${room}\n")
-  elseif(count GREATER 14)
-    string(APPEND errors "${room}: ${count} headers, more than 14\n")
   endif()
 endforeach()
 

@@ -1,4 +1,5 @@
 #include <catch2.hpp>
+#include <cmath>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -7,6 +8,7 @@
 #include <histories.hpp>
 #include <iterator>
 #include <limits>
+#include <map>
 #include <string>
 #include <temporary_directory.hpp>
 #ifndef _WIN32
@@ -76,9 +78,9 @@ TEST_CASE("settings, stop reason and wall time survive CSV") {
   history.settings.start_lr = {1e-7, 1e-8};
   history.settings.end_lr = {10, 1};
   history.settings.num_iter = 100;
-  history.settings.schedule = lrfinder::Schedule::linear;
+  history.settings.schedule = lrfinder::RangeSchedule::linear;
   history.settings.smooth_f = 0.05;
-  history.settings.diverge_th = infinity;
+  history.settings.diverge_th = 5;
   history.settings.accumulation_steps = 4;
   history.settings.gradient_age = 9;
   history.settings.validation = true;
@@ -88,9 +90,9 @@ TEST_CASE("settings, stop reason and wall time survive CSV") {
   CHECK(read.settings.start_lr == history.settings.start_lr);
   CHECK(read.settings.end_lr == history.settings.end_lr);
   CHECK(read.settings.num_iter == 100);
-  CHECK(read.settings.schedule == lrfinder::Schedule::linear);
+  CHECK(read.settings.schedule == lrfinder::RangeSchedule::linear);
   CHECK(read.settings.smooth_f == 0.05);
-  CHECK(read.settings.diverge_th == infinity);
+  CHECK(read.settings.diverge_th == 5);
   CHECK(read.settings.accumulation_steps == 4);
   CHECK(read.settings.gradient_age == 9);
   CHECK(read.settings.validation);
@@ -122,14 +124,12 @@ TEST_CASE("a metric may have any name") {
 
 TEST_CASE("a history is a table with comment lines above it") {
   History history({0.1, 1}, {2.5, not_a_number});
-  history.settings.schedule = lrfinder::Schedule::linear;
+  history.settings.schedule = lrfinder::RangeSchedule::linear;
   CHECK(to_csv(history) ==
         "# lrfinder range test\n"
         "# iterations: 2\n"
         "# stop_reason: completed\n"
         "# wall_seconds: 0\n"
-        "# start_lr: \n"
-        "# end_lr: \n"
         "# num_iter: 0\n"
         "# schedule: linear\n"
         "# smooth_f: 0\n"
@@ -142,32 +142,92 @@ TEST_CASE("a history is a table with comment lines above it") {
         "1,1,nan,nan\n");
 }
 
-TEST_CASE("what trials have found survives CSV bit for bit") {
-  History history({0.1, 1}, {2.5, 2});
-  history.found = lrfinder::FoundRate{
-      1.0 / 3, 0.25, 0.5, {{0.1, 50, 2.0 / 3, false, {}}, {10, 7, infinity, true, {}}}};
+TEST_CASE("what a search has found survives CSV bit for bit") {
+  History history({0.1, 0.3, 1}, {2.5, 2, 3});
+  history.found = histories::found(1.0 / 3, 0.25, 0.5,
+                                   {{0.1, 50, 2.0 / 3, false, {{"top-5: a = %", 0.1}, {"", 1}}},
+                                    {10, 7, infinity, true, {{"accuracy", not_a_number}}},
+                                    {0.2, 8, -0.0, false, {}}});
+  history.found->loss = 2.0 / 7;
+  history.found->updates = 1234567890123;
   const History read = from_csv(to_csv(history));
   REQUIRE(read.found.has_value());
+  CHECK(to_csv(read) == to_csv(history));
   CHECK(read.found->lr == 1.0 / 3);
   CHECK(read.found->low == 0.25);
   CHECK(read.found->high == 0.5);
-  REQUIRE(read.found->trials.size() == 2);
+  CHECK(read.found->loss == 2.0 / 7);
+  CHECK(read.found->updates == 1234567890123);
+  CHECK(read.found->recipe == "find");
+  CHECK(read.found->caveat.empty());
+  CHECK(read.found->index == 1);  // the iteration at 0.3
+  REQUIRE(read.found->trials.size() == 3);
   CHECK(read.found->trials[0].lr == 0.1);
-  CHECK(read.found->trials[0].num_iter == 50);
+  CHECK(read.found->trials[0].updates == 50);
   CHECK(read.found->trials[0].loss == 2.0 / 3);
   CHECK_FALSE(read.found->trials[0].diverged);
+  CHECK(read.found->trials[0].metrics ==
+        std::map<std::string, double>{{"", 1}, {"top-5: a = %", 0.1}});
   CHECK(read.found->trials[1].loss == infinity);
   CHECK(read.found->trials[1].diverged);
+  CHECK(std::isnan(read.found->trials[1].metrics.at("accuracy")));
+  CHECK(std::signbit(read.found->trials[2].loss));
   CHECK_FALSE(from_csv(to_csv(History({0.1}, {2}))).found);
 }
 
-TEST_CASE("malformed trials are refused with their line") {
-  for (const std::string value :
-       {"0.1", "0.1 0.1", "-1 0.1 0.2", "0.1 0.1 0.2 0.1:5", "0.1 0.1 0.2 0.1:-5:2",
-        "0.1 0.1 0.2 0.1:5:x", "0.1 0.1 0.2 0.1:5:2:exploded", "0.1 0.1 0.2  0.1:5:2"}) {
-    INFO(value);
-    CHECK(message_of("# found: " + value + "\nlr,loss\n0.1,2\n").find("run.csv:1: found is") == 0);
-  }
+TEST_CASE("a caveat and the name of a recipe may hold any byte") {
+  std::string every_byte;
+  for (int byte = 0; byte < 256; ++byte) every_byte += static_cast<char>(byte);
+  const std::string text =
+      GENERATE_COPY(values<std::string>({every_byte, "\r\n", " # a: b, \"c\" %41 ", "%", "\xff"}));
+  History history({0.1, 1}, {2.5, 2});
+  history.found = histories::found(0.1, 0, 0, {});
+  history.found->caveat = text;
+  history.found->recipe = text;
+  const History read = from_csv(to_csv(history));
+  CHECK(read.found->caveat == text);
+  CHECK(read.found->recipe == text);
+}
+
+TEST_CASE("what a search has found is saved as comment lines") {
+  History history({0.1, 1}, {2.5, 2});
+  history.found =
+      histories::found(0.02, 0.01, 0.04,
+                       {{0.01, 50, 1.5, false, {{"accuracy", 0.5}}}, {0.1, 7, infinity, true, {}}});
+  history.found->loss = 1.5;
+  history.found->updates = 157;
+  history.found->caveat = "raise num_iter:\nthe loss is noisy";
+  CHECK_THAT(to_csv(history), contains("# found_lr: 0.02\n"
+                                       "# found_low: 0.01\n"
+                                       "# found_high: 0.04\n"
+                                       "# found_loss: 1.5\n"
+                                       "# found_updates: 157\n"
+                                       "# found_recipe: find\n"
+                                       "# found_caveat: raise num_iter:%0Athe loss is noisy\n"
+                                       "# found_trials: 0.01:50:1.5:accuracy=0.5 "
+                                       "0.1:7:inf:diverged\n"
+                                       "iteration,"));
+}
+
+TEST_CASE("a malformed result of a search is refused with its line") {
+  const auto [setting, value] = GENERATE(table<std::string, std::string>({
+      {"found_lr", "x"},
+      {"found_lr", "-1"},
+      {"found_high", "inf"},
+      {"found_loss", ""},
+      {"found_updates", "-5"},
+      {"found_caveat", "100 %"},
+      {"found_trials", "0.1:5"},
+      {"found_trials", "-0.1:5:2"},
+      {"found_trials", "0.1:-5:2"},
+      {"found_trials", "0.1:5:x"},
+      {"found_trials", "0.1:5:2:exploded"},
+      {"found_trials", "0.1:5:2:a=1:a=2"},
+      {"found_trials", "0.1:5:2:%4=1"},
+      {"found_trials", "0.1:5:2  0.1:5:2"},
+  }));
+  const std::string csv = "# " + setting + ": " + value + "\nlr,loss\n0.1,2\n";
+  CHECK_THAT(message_of(csv), contains("run.csv:1: " + setting + " is \"" + value));
 }
 
 TEST_CASE("columns of different lengths are not written") {
@@ -240,6 +300,7 @@ TEST_CASE("a malformed table is refused with its name, the line and the reason")
       {"# iterations: x\nlr,loss\n", "run.csv:1: iterations is \"x\"; it must be a number"},
       {"# smooth_f: 1\nlr,loss\n", "run.csv:1: smooth_f is \"1\"; it must be a number from 0"},
       {"# smooth_f: nan\nlr,loss\n", "smooth_f is \"nan\""},
+      {"# diverge_th: 0.5\nlr,loss\n", "diverge_th is \"0.5\"; it must be a number, at least 1"},
       {"# num_iter: -1\nlr,loss\n", "num_iter is \"-1\"; it must be a whole number"},
       {"# num_iter: 1.5\nlr,loss\n", "num_iter is \"1.5\""},
       {"# start_lr: 1 x\nlr,loss\n", "start_lr is \"1 x\"; it must be learning rates"},

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <catch2.hpp>
+#include <functional>
 #include <sstream>
 #include <string>
 
@@ -30,7 +31,7 @@ std::int64_t count(char letter, const std::ostringstream& out) {
 TEST_CASE("progress is one line on a terminal, updated in place") {
   std::ostringstream out;
   double now = 0;
-  Progress progress(out, true, [&now] { return now; });
+  Progress progress(out, true, "", [&now] { return now; });
   now = 10;
   progress(iteration(9, 100));
   CHECK(out.str() == "\r 10/100  lr 1.23e-5  loss 0.432  best 0.42  1:30 left\x1b[K");
@@ -43,7 +44,7 @@ TEST_CASE("progress is one line on a terminal, updated in place") {
 TEST_CASE("progress is not drawn more often than eyes can follow") {
   std::ostringstream out;
   double now = 0;
-  Progress progress(out, true, [&now] { return now; });
+  Progress progress(out, true, "", [&now] { return now; });
   for (int i = 0; i < 1000; ++i) {
     now += 0.001;
     progress(iteration(i, 1000));
@@ -56,7 +57,7 @@ TEST_CASE("progress is not drawn more often than eyes can follow") {
 TEST_CASE("progress is a line every tenth where there is no terminal") {
   const int num_iter = GENERATE(10, 100, 105, 1000);
   std::ostringstream out;
-  Progress progress(out, false, [] { return 0.0; });
+  Progress progress(out, false, "", [] { return 0.0; });
   for (int i = 0; i < num_iter; ++i) progress(iteration(i, num_iter));
   CHECK(count('\n', out) == 10);
   CHECK(out.str().find('\r') == std::string::npos);
@@ -64,7 +65,7 @@ TEST_CASE("progress is a line every tenth where there is no terminal") {
 
 TEST_CASE("a short test without a terminal has a line an iteration") {
   std::ostringstream out;
-  Progress progress(out, false, [] { return 0.0; });
+  Progress progress(out, false, "", [] { return 0.0; });
   for (int i = 0; i < 3; ++i) progress(iteration(i, 3));
   CHECK(count('\n', out) == 3);
 }
@@ -72,7 +73,7 @@ TEST_CASE("a short test without a terminal has a line an iteration") {
 TEST_CASE("a test that stops early leaves its line complete") {
   std::ostringstream out;
   {
-    Progress progress(out, true, [] { return 0.0; });
+    Progress progress(out, true, "", [] { return 0.0; });
     progress(iteration(0, 100));
     progress.end();
     out << "next";
@@ -84,7 +85,7 @@ TEST_CASE("a test that stops early leaves its line complete") {
 TEST_CASE("long tests show hours") {
   std::ostringstream out;
   double now = 0;
-  Progress progress(out, false, [&now] { return now; });
+  Progress progress(out, false, "", [&now] { return now; });
   now = 3725;
   progress(iteration(0, 2));
   CHECK_THAT(out.str(), contains("1:02:05 left"));
@@ -94,4 +95,19 @@ TEST_CASE("long tests show hours") {
   now = 360000;
   progress(iteration(0, 2));
   CHECK_THAT(out.str(), contains("over 99 h left"));
+}
+
+TEST_CASE("a stage stands before the progress") {
+  std::ostringstream out;
+  Progress progress(out, false, "trials", [] { return 0.0; });
+  progress(iteration(0, 1));
+  CHECK(out.str().find("trials  1/1  lr") == 0);
+}
+
+TEST_CASE("progress is a callback like any other") {
+  std::ostringstream out;
+  Progress progress(out, false);
+  const lrfinder::IterationCallback callback = std::ref(progress);
+  CHECK(callback(iteration(0, 1)));
+  CHECK(count('\n', out) == 1);
 }

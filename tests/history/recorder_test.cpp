@@ -45,26 +45,34 @@ RangeTestSettings settings() {
 }  // namespace
 
 TEST_CASE("a positive loss has diverged beyond diverge_th times the best") {
-  Divergence diverged(5);
-  CHECK_FALSE(diverged(2));
-  CHECK_FALSE(diverged(1));
-  CHECK_FALSE(diverged(5));
-  CHECK(diverged(5.001));
-  CHECK(diverged.best() == 1);
+  CHECK_FALSE(has_diverged(5, 1, 5));
+  CHECK(has_diverged(5.001, 1, 5));
 }
 
 TEST_CASE("a negative loss diverges upwards by as much as a positive one") {
-  Divergence diverged(5);
-  CHECK_FALSE(diverged(-1));
-  CHECK_FALSE(diverged(-1));
-  CHECK_FALSE(diverged(2.9));
-  CHECK(diverged(3.1));
+  CHECK_FALSE(has_diverged(-1, -1, 5));
+  CHECK_FALSE(has_diverged(2.9, -1, 5));
+  CHECK(has_diverged(3.1, -1, 5));
 }
 
-TEST_CASE("an infinite threshold never diverges") {
-  Divergence diverged(std::numeric_limits<double>::infinity());
-  CHECK_FALSE(diverged(1e-300));
-  CHECK_FALSE(diverged(1e300));
+TEST_CASE("without a threshold no loss diverges") {
+  const double never = GENERATE(0.0, std::numeric_limits<double>::infinity());
+  CHECK_FALSE(has_diverged(1e300, 1e-300, never));
+  CHECK_FALSE(has_diverged(1e300, 0, never));
+}
+
+TEST_CASE("a loss is compared with the smallest so far") {
+  auto unsmoothed = settings();
+  unsmoothed.smooth_f = 0;
+  Recorder recorder(unsmoothed);
+  for (const double loss : {2.0, 1.0, 5.0}) {
+    recorder.record({1e-3}, {loss, {}, {}});
+    CHECK(recorder.current().loss == loss);
+    CHECK_FALSE(recorder.has_diverged());
+  }
+  recorder.record({1e-3}, {5.001, {}, {}});
+  CHECK(recorder.current().best_loss == 1);
+  CHECK(recorder.has_diverged());
 }
 
 TEST_CASE("the recorder smooths, keeps the raw loss and detects divergence") {

@@ -13,6 +13,7 @@
 #include <temporary_directory.hpp>
 
 #include <lrfinder/plot/plot.hpp>
+#include <lrfinder/suggest/recipes.hpp>
 
 using lrfinder::History;
 using lrfinder::NamedCurve;
@@ -67,14 +68,14 @@ TEST_CASE("the ending of the file says what is drawn", "[gnuplot]") {
 TEST_CASE("a file with an ending that is not known is refused") {
   const std::string path = GENERATE("lr.gif", "lr", "", "dir.svg/lr", ".");
   CHECK_THROWS_WITH(plot(histories::recorded({}), path),
-                    contains("must end in .svg, .png, .pdf, .html, .txt or .gp"));
+                    contains("must end in .svg or .png or .pdf or .html or .txt or .gp"));
 }
 
 TEST_CASE("nothing a user names runs as a command", "[gnuplot]") {
   const TemporaryDirectory directory;
   const WorkingDirectory working(directory.path());
   History history = histories::recorded({});
-  const std::string ending = GENERATE("svg", "png", "pdf", "html", "txt");
+  const std::string ending = GENERATE("svg", "png", "pdf", "html", "txt", "gp");
   for (const std::string& text : hostile_texts()) {
     CAPTURE(text);
     history.metrics.clear();
@@ -88,17 +89,23 @@ TEST_CASE("nothing a user names runs as a command", "[gnuplot]") {
     plot({{text, history}, {text + "2", history}}, name, options);
     CHECK(names_in(".") == std::set<std::string>{name});
     std::filesystem::remove(name);
-    lrfinder::write_gnuplot(history, name, options);
-    CHECK(names_in(".") == std::set<std::string>{name});
-    std::filesystem::remove(name);
   }
 }
 
 TEST_CASE("text is drawn as it is", "[gnuplot]") {
   const TemporaryDirectory directory;
   const std::string path = directory / "lr.svg";
-  plot(histories::recorded({}), path, PlotOptions().title("`x` {/Symbol a}_2 @b \\n 'c' ü"));
-  CHECK_THAT(contents(path), contains("`x` {/Symbol a}_2 @b \\n 'c' ü"));
+  const std::string text = "`x` {/:a}_2 @b \\n 'c' ü";
+  History history = histories::recorded({});
+  history.metrics[text] = history.loss;
+  const lrfinder::Suggestion mark{0.01, 50, 1, text, text};
+  plot({{text, history}, {"", history}}, path, PlotOptions().title(text).metric(text).mark(mark));
+  const std::string svg = contents(path);
+  std::size_t count = 0;
+  for (auto at = svg.find(text); at != std::string::npos; at = svg.find(text, at + 1)) ++count;
+  // Title and metric; the curve and the recipe, twice each; the caveat for each curve, once with
+  // the name of the curve.
+  CHECK(count == 9);
 }
 
 TEST_CASE("the path of a picture may have blanks and letters of any script") {
@@ -173,13 +180,38 @@ TEST_CASE("several curves fit into one picture", "[gnuplot]") {
   CHECK_NOTHROW(plot({{"wd 0", h0}, {"wd 1e-4", h0}}, directory / "lr.png"));
 }
 
+TEST_CASE("the legend has room of its own, whatever it says", "[gnuplot]") {
+  namespace suggest = lrfinder::suggest;
+  const TemporaryDirectory directory;
+  const std::string path = directory / "lr.html";
+  const auto [width, height] = GENERATE(table<int, int>({{800, 600}, {320, 240}, {1600, 500}}));
+  plot(histories::recorded({}), path,
+       PlotOptions()
+           .size(width, height)
+           .show_lr(0.3)
+           .recipes({suggest::steepest, suggest::steep, suggest::valley, suggest::minimum,
+                     suggest::slide, suggest::gradient_argmin}));
+  const std::string page = contents(path);
+  const auto number_after = [&](const std::string& text, std::size_t from) {
+    return std::stod(page.substr(page.find(text, from) + text.size()));
+  };
+  const double panels_top = number_after("top: ", page.find("const area"));
+  for (const char* entry : {"smoothed loss", "gradient_argmin: ", "minimum: ", "lr 0.3"}) {
+    CAPTURE(entry);
+    const std::size_t at = page.find(">" + std::string(entry));
+    REQUIRE(at != std::string::npos);
+    CHECK(number_after(",", page.rfind("translate(", at)) < panels_top);
+  }
+}
+
 TEST_CASE("a page needs nothing but itself, and shows values", "[gnuplot]") {
   const TemporaryDirectory directory;
   const std::string path = directory / "lr.html";
   plot(histories::recorded({}), path, PlotOptions().title("</script><b>&\"title\""));
   const std::string page = contents(path);
-  CHECK_THAT(page, contains("<title>&#60;/script&#62;&#60;b&#62;&#38;&#34;title&#34;</title>"));
-  CHECK_THAT(page, contains("lr: [1e-07,"));
+  CHECK_THAT(page,
+             contains("<title>&#x3c;/script&#x3e;&#x3c;b&#x3e;&#x26;&#x22;title&#x22;</title>"));
+  CHECK_THAT(page, contains("[\"lr\", [1e-07,"));
   for (const char* attribute : {"src=", "href='http", "href=\"http", "@import", "url(http"}) {
     CHECK(page.find(attribute) == std::string::npos);
   }
@@ -193,13 +225,13 @@ TEST_CASE("a terminal gets text", "[gnuplot]") {
   std::istringstream lines(out.str());
   int count = 0;
   for (std::string line; std::getline(lines, line); ++count) {
-    CHECK(lrfinder::detail::length(line) <= 100);
+    CHECK(lrfinder::detail::characters(line).size() <= 100);
   }
   CHECK(count <= 21);
 }
 
 TEST_CASE("a script left for another machine draws the picture there", "[gnuplot]") {
   const TemporaryDirectory directory;
-  lrfinder::write_gnuplot(histories::recorded({}), directory / "lr.gp");
-  CHECK_THAT(lrfinder::run_gnuplot(contents(directory / "lr.gp")), contains("<svg"));
+  plot(histories::recorded({}), directory / "lr.gp");
+  CHECK_THAT(lrfinder::detail::run_gnuplot(contents(directory / "lr.gp")), contains("<svg"));
 }

@@ -84,12 +84,14 @@ TEST_CASE("attributes that a TorchScript module assigns anew are restored") {
   const auto values = scripted.weight.detach().clone();
   torch::optim::SGD optimizer({scripted.weight}, 1e-3);
   int evaluations = 0;
-  lrfinder::LRFinder finder(scripted.model, optimizer,
-                            [&](const torch::Tensor& output, const torch::Tensor& target) {
-                              if (throws && ++evaluations == 4) throw std::runtime_error("mine");
-                              return torch::cross_entropy_loss(output, target);
-                            });
-  const auto options = lrfinder::RangeTestOptions().num_iter(6).snapshot(snapshot);
+  lrfinder::LRFinder finder(
+      scripted.model, optimizer,
+      [&](const torch::Tensor& output, const torch::Tensor& target) {
+        if (throws && ++evaluations == 4) throw std::runtime_error("mine");
+        return torch::cross_entropy_loss(output, target);
+      },
+      lrfinder::TrainingOptions().snapshot(snapshot));
+  const auto options = lrfinder::RangeTestOptions().num_iter(6);
   const auto batches = class_batches(3, 5, 4, 3);
   if (throws) {
     CHECK_THROWS_WITH(finder.range_test(batches, options), "mine");

@@ -8,6 +8,7 @@
 using lrfinder::LRFinder;
 using lrfinder::RangeTestOptions;
 using lrfinder::Snapshot;
+using lrfinder::TrainingOptions;
 using torch::Tensor;
 using namespace torch::optim;
 
@@ -73,8 +74,8 @@ TEST_CASE("every optimizer is restored, with a state at the start and without") 
     if (fine_tuning) train(model, *optimizer, batches);
     const Everything before(*model, *optimizer);
     if (with_range_test) {
-      LRFinder finder(model, *optimizer, cross_entropy);
-      const auto options = RangeTestOptions().num_iter(6).end_lr(0.5).snapshot(snapshot);
+      LRFinder finder(model, *optimizer, cross_entropy, TrainingOptions().snapshot(snapshot));
+      const auto options = RangeTestOptions().num_iter(6).end_lr(0.5);
       CHECK(finder.range_test(batches, options).size() == 6);
       CHECK(before.differences(Everything(*model, *optimizer)) == "");
     }
@@ -118,9 +119,9 @@ TEST_CASE("a user's optimizer is restored through LibTorch's serialization") {
   const auto velocity = optimizer.state_of(model->parameters()[0]).velocity;
   const auto value = velocity.clone();
 
-  LRFinder finder(model, optimizer, cross_entropy);
   const auto snapshot = GENERATE(Snapshot::device, Snapshot::host, Snapshot::disk);
-  finder.range_test(batches, RangeTestOptions().num_iter(6).restore(false).snapshot(snapshot));
+  LRFinder finder(model, optimizer, cross_entropy, TrainingOptions().snapshot(snapshot));
+  finder.range_test(batches, RangeTestOptions().num_iter(6).restore(false));
   CHECK(optimizer.steps.item<float>() == 10);
   CHECK_FALSE(same_bits(optimizer.state_of(model->parameters()[0]).velocity, value));
   finder.reset();
@@ -140,8 +141,8 @@ TEST_CASE("a user's optimizer derived from one of LibTorch's is restored, its me
   const auto snapshot = GENERATE(Snapshot::device, Snapshot::disk);
   if (fine_tuning) train(model, optimizer, batches);
   const Everything before(*model, optimizer);
-  LRFinder finder(model, optimizer, cross_entropy);
-  finder.range_test(batches, RangeTestOptions().num_iter(6).snapshot(snapshot));
+  LRFinder finder(model, optimizer, cross_entropy, TrainingOptions().snapshot(snapshot));
+  finder.range_test(batches, RangeTestOptions().num_iter(6));
   CHECK(before.differences(Everything(*model, optimizer)) == "");
   CHECK(optimizer.steps.item<float>() == (fine_tuning ? 4 : 0));
 }
@@ -219,9 +220,8 @@ TEST_CASE("odd tensors are restored bit for bit") {
   const auto model = std::make_shared<OddImpl>();
   SGD optimizer(model->parameters(), SGDOptions(1e-3).momentum(0.5));
   const Everything before(*model, optimizer);
-  LRFinder finder(model, optimizer, cross_entropy);
-  finder.range_test(class_batches(3, 5, 4, 3),
-                    RangeTestOptions().num_iter(6).restore(false).snapshot(snapshot));
+  LRFinder finder(model, optimizer, cross_entropy, TrainingOptions().snapshot(snapshot));
+  finder.range_test(class_batches(3, 5, 4, 3), RangeTestOptions().num_iter(6).restore(false));
   CHECK(before.differences(Everything(*model, optimizer)) != "");
   finder.reset();
   CHECK(before.differences(Everything(*model, optimizer)) == "");
@@ -239,9 +239,9 @@ TEST_CASE("sparse gradients are restored") {
   REQUIRE(model->weight.grad().is_sparse());
   const auto gradient = model->weight.grad();
   const Everything before(*model, optimizer);
-  LRFinder finder(model, optimizer, cross_entropy);
   const auto snapshot = GENERATE(Snapshot::device, Snapshot::host, Snapshot::disk);
-  finder.range_test(batches, RangeTestOptions().num_iter(6).snapshot(snapshot));
+  LRFinder finder(model, optimizer, cross_entropy, TrainingOptions().snapshot(snapshot));
+  finder.range_test(batches, RangeTestOptions().num_iter(6));
   CHECK(before.differences(Everything(*model, optimizer)) == "");
   CHECK(model->weight.grad().is_same(gradient));
 }
@@ -374,9 +374,9 @@ TEST_CASE("a tensor that cannot be saved is named, and the optimizer is not blam
   elsewhere.unsafeGetTensorImpl()->set_sizes_contiguous({2, 5});
   model->register_buffer("elsewhere", elsewhere);
   SGD optimizer(model->parameters(), 1e-3);
-  LRFinder finder(model, optimizer, cross_entropy);
   const Snapshot snapshot = GENERATE(Snapshot::device, Snapshot::host, Snapshot::disk);
-  const auto options = RangeTestOptions().num_iter(3).snapshot(snapshot);
+  LRFinder finder(model, optimizer, cross_entropy, TrainingOptions().snapshot(snapshot));
+  const auto options = RangeTestOptions().num_iter(3);
   CHECK_THROWS_AS(finder.range_test(batches, options), lrfinder::SnapshotError);
   CHECK_THROWS_WITH(finder.range_test(batches, options),
                     contains("[2, 5]") && contains("cannot be saved") && !contains("optimizer"));
@@ -389,9 +389,9 @@ TEST_CASE("a buffer without values, on the device meta, stays where it is") {
       model->register_buffer("elsewhere", torch::empty({2, 5}, torch::device(torch::kMeta)));
   SGD optimizer(model->parameters(), 1e-3);
   const Tensor weight = model->weight.detach().clone();
-  LRFinder finder(model, optimizer, cross_entropy);
   const auto snapshot = GENERATE(Snapshot::device, Snapshot::host, Snapshot::disk);
-  auto options = RangeTestOptions().num_iter(3).snapshot(snapshot);
+  LRFinder finder(model, optimizer, cross_entropy, TrainingOptions().snapshot(snapshot));
+  auto options = RangeTestOptions().num_iter(3);
   finder.range_test(class_batches(2, 6, 4, 3), options.on_iteration([&](const auto&) {
     buffer.set_data(torch::empty({3}, torch::device(torch::kMeta)));
   }));
@@ -423,9 +423,9 @@ TEST_CASE("gradients in whose memory a test cannot work are restored, and change
     const Tensor weight_before = weight;
     SGD optimizer(model->parameters(), 1e-3);
     const Everything before(*model, optimizer);
-    LRFinder finder(model, optimizer, cross_entropy);
+    LRFinder finder(model, optimizer, cross_entropy, TrainingOptions().snapshot(snapshot));
     const auto batches = class_batches(3, 6, 4, 3);
-    finder.range_test(batches, RangeTestOptions().num_iter(4).end_lr(1).snapshot(snapshot));
+    finder.range_test(batches, RangeTestOptions().num_iter(4).end_lr(1));
     CHECK(before.differences(Everything(*model, optimizer)) == "");
     CHECK(model->weight.grad().is_same(weight_before));
     CHECK(weight_before.requires_grad() == (kind == "in a graph"));

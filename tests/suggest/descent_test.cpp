@@ -32,7 +32,7 @@ TEST_CASE("the decades from iteration to iteration are those of the schedule aro
   CHECK(exponential.decades_per_iteration(-2) == Approx(even));
   CHECK(exponential.decades_per_iteration(-9) == Approx(even));  // beyond the ends, that at the end
   CHECK(exponential.decades_per_iteration(3) == Approx(even));
-  curve.schedule = lrfinder::Schedule::linear;
+  curve.schedule = lrfinder::RangeSchedule::linear;
   curve.start_lr = 1e-3;
   curve.end_lr = 1;
   const Descent linear(curve.history(), "test");

@@ -1,7 +1,9 @@
 #include <catch2.hpp>
 #include <cmath>
 #include <csv.hpp>
+#include <curves.hpp>
 #include <limits>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -165,4 +167,31 @@ TEST_CASE("the other tools' recipes read the smoothed loss") {
   History history = counted({5, 4, 1, 1, 1});
   history.raw_loss.assign(5, 0);
   CHECK(suggest::minimum(history).lr == Approx(0.3));
+}
+
+TEST_CASE("the table has a row for every recipe, steepest first") {
+  std::vector<std::string> names;
+  for (const auto& row : suggest::all(MadeUpCurve{}.history())) {
+    names.push_back(row.recipe);
+    REQUIRE(row.suggestion);
+    CHECK(row.suggestion->recipe == row.recipe);
+    CHECK(row.reason.empty());
+  }
+  CHECK(names == std::vector<std::string>{"steepest", "gradient_argmin", "lightning", "ignite",
+                                          "valley", "slide", "minimum", "steep"});
+}
+
+TEST_CASE("a recipe without an answer has a row that says why") {
+  const auto table = suggest::all(History({1, 2}, {2, 1}));
+  REQUIRE(table.size() == 8);
+  CHECK_FALSE(table[0].suggestion);
+  CHECK_THAT(table[0].reason, contains("needs 3"));
+  CHECK(table[1].suggestion);  // gradient_argmin needs two
+}
+
+TEST_CASE("the table prints a line for each recipe") {
+  std::ostringstream out;
+  out << suggest::all(History({1, 2}, {2, 1}));
+  CHECK_THAT(out.str(), contains("steepest         none  ("));
+  CHECK_THAT(out.str(), contains("minimum          0.2\n"));
 }

@@ -75,13 +75,13 @@ TEST_CASE("repeated range tests give a suggestion with its range") {
   const auto histories = repeats(5, 0.3);
   const auto suggestion = suggest::repeated(histories);
   CHECK(suggestion.lr == suggest::steepest(median(histories)).lr);
-  CHECK(suggestion.lr_low <= suggestion.lr);
-  CHECK(suggestion.lr_high >= suggestion.lr);
-  CHECK(suggestion.lr_high > suggestion.lr_low);
+  CHECK(suggestion.low <= suggestion.lr);
+  CHECK(suggestion.high >= suggestion.lr);
+  CHECK(suggestion.high > suggestion.low);
   for (const auto& history : histories) {
     const double lr = suggest::steepest(history);
-    CHECK(lr >= suggestion.lr_low);
-    CHECK(lr <= suggestion.lr_high);
+    CHECK(lr >= suggestion.low);
+    CHECK(lr <= suggestion.high);
   }
 }
 

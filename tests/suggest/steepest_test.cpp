@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <catch2.hpp>
 #include <cmath>
 #include <curves.hpp>
@@ -10,6 +11,7 @@
 #include <lrfinder/suggest/steepest.hpp>
 
 using namespace lrfinder;
+using detail::quantile;
 using suggest::steepest;
 
 namespace {
@@ -55,7 +57,7 @@ TEST_CASE(
   SECTION("twelve decades") { curve.start_lr = 1e-10, curve.end_lr = 100; }
   SECTION("four decades") { curve.start_lr = 1e-4, curve.end_lr = 1; }
   SECTION("a linear schedule") {
-    curve.schedule = Schedule::linear, curve.start_lr = 1e-3, curve.end_lr = 1;
+    curve.schedule = RangeSchedule::linear, curve.start_lr = 1e-3, curve.end_lr = 1;
   }
   const auto suggestion = steepest(curve.history());
   CHECK(suggestion.lr > 5e-3);  // the steepest descent is at 1e-2,
@@ -121,6 +123,14 @@ TEST_CASE("a first loss off the plateau does not move the suggestion by much") {
   CHECK(std::fabs(std::log10(steepest(curve) / lr)) < 0.2);
 }
 
+TEST_CASE("a loss on the plateau below all others does not hide the descent") {
+  auto curve = MadeUpCurve{}.history();
+  const double lr = steepest(curve);
+  const double lowest = *std::min_element(curve.raw_loss.begin(), curve.raw_loss.end());
+  curve.raw_loss[GENERATE(0U, 1U, 2U, 5U, 20U)] = lowest - 0.001;
+  CHECK(std::fabs(std::log10(steepest(curve) / lr)) < 0.05);
+}
+
 TEST_CASE("steepest has a caveat that says what is wrong") {
   MadeUpCurve curve;
   SECTION("the range ends in the descent") {
@@ -147,7 +157,7 @@ TEST_CASE("steepest has a caveat that says what is wrong") {
     const auto drop = [&noise](double decades) {
       std::vector<double> lr, loss;
       for (const double l : noise) {
-        lr.push_back(scheduled_lr(Schedule::exponential, 1e-7, 10,
+        lr.push_back(scheduled_lr(RangeSchedule::exponential, 1e-7, 10,
                                   static_cast<std::int64_t>(lr.size()), 1000));
         const double share = (std::log10(lr.back()) + 1 + decades) / decades;  // up to lr = 0.1
         loss.push_back(20 + l - 2 * std::clamp(share, 0.0, 1.0) + (lr.back() > 0.2 ? 5 : 0));
@@ -170,7 +180,7 @@ TEST_CASE("steepest has a caveat that says what is wrong") {
     CHECK(steepest(edge(curve.history(), 0)).caveat.empty());
   }
   SECTION("a linear schedule passed over the descent") {
-    curve.schedule = Schedule::linear;
+    curve.schedule = RangeSchedule::linear;
     curve.start_lr = 1e-6;
     curve.end_lr = 5;
     CHECK_THAT(steepest(curve.history()).caveat, contains("exponential schedule"));
@@ -204,7 +214,7 @@ TEST_CASE("steepest refuses a curve without a suggestion and says what to change
 TEST_CASE("steepest stays near the descent where the loss is level after it") {
   std::vector<double> lr, loss;
   for (int i = 0; i < 100; ++i) {
-    lr.push_back(scheduled_lr(Schedule::exponential, 1e-7, 10, i, 100));
+    lr.push_back(scheduled_lr(RangeSchedule::exponential, 1e-7, 10, i, 100));
     loss.push_back(1 / (1 + std::exp(5 * std::log10(lr.back() / 1e-4))));
   }
   const auto suggestion = steepest(History(lr, loss));

@@ -10,8 +10,6 @@
 
 #include <lrfinder/history/history.hpp>
 #include <lrfinder/history/recorder.hpp>
-#include <lrfinder/history/schedule.hpp>
-#include <lrfinder/history/smoothing.hpp>
 
 /// A training task of tests/data/curves: its range test, and how well it trains at a rate.
 struct CurveTask {
@@ -61,29 +59,23 @@ inline std::vector<CurveTask> curve_tasks() {
 /// What range_test would have recorded of a curve that runs on past divergence: smoothed losses,
 /// and an end at a divergence threshold of 5 or at a loss that is not finite.
 inline lrfinder::History stopped_at_divergence(const lrfinder::History& full) {
-  lrfinder::History history;
-  lrfinder::ExponentialSmoothing smooth(0.05);
-  lrfinder::Divergence diverged(5);
+  lrfinder::RangeTestSettings settings;
+  settings.smooth_f = 0.05;
+  settings.diverge_th = 5;
+  lrfinder::Recorder recorder(settings);
   for (std::size_t i = 0; i < full.size(); ++i) {
-    if (!std::isfinite(full.raw_loss[i])) {
-      history.stop_reason = lrfinder::StopReason::non_finite_loss;
-      break;
+    if (!recorder.record({full.lr[i]}, {full.raw_loss[i], {}, {}})) {
+      return recorder.finish(lrfinder::StopReason::non_finite_loss);
     }
-    history.lr.push_back(full.lr[i]);
-    history.raw_loss.push_back(full.raw_loss[i]);
-    history.loss.push_back(smooth(full.raw_loss[i]));
-    if (diverged(history.loss.back())) {
-      history.stop_reason = lrfinder::StopReason::diverged;
-      break;
-    }
+    if (recorder.has_diverged()) return recorder.finish(lrfinder::StopReason::diverged);
   }
-  return history;
+  return recorder.finish(lrfinder::StopReason::completed);
 }
 
 /// A made-up curve: a plateau at 2.3, a descent to 0.5 around lr = 1e-2, divergence from 0.3 on,
 /// and normal noise.
 struct MadeUpCurve {
-  lrfinder::Schedule schedule = lrfinder::Schedule::exponential;
+  lrfinder::RangeSchedule schedule = lrfinder::RangeSchedule::exponential;
   double start_lr = 1e-7;
   double end_lr = 10;
   int num_iter = 100;

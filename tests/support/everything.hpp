@@ -4,6 +4,7 @@
 #include <sstream>
 #include <string>
 #include <training.hpp>
+#include <type_traits>
 #include <typeinfo>
 #include <utility>
 #include <vector>
@@ -49,9 +50,11 @@ class Everything {
     }
     for (const auto& [parameter, state] : optimizer.state()) {
       states_.push_back(state.get());
-      lrfinder::detail::for_each_state_tensor(*state, [&](torch::Tensor& tensor) {
-        values_.push_back(tensor.defined() ? tensor.clone() : tensor);
-        addresses_.push_back(tensor.defined() ? address(tensor) : nullptr);
+      lrfinder::detail::for_each_in_state(*state, [&](auto& value) {
+        if constexpr (std::is_same_v<decltype(value), torch::Tensor&>) {
+          values_.push_back(value.defined() ? value.clone() : value);
+          addresses_.push_back(value.defined() ? address(value) : nullptr);
+        }
       });
     }
     // LibTorch cannot write the state of LBFGS: it trips over undefined tensors in it.

@@ -1,7 +1,5 @@
-// A program that stands in for gnuplot. Environment variables say what it does:
-//   FAKE_VERSION   what it answers to --version
-//   FAKE_DRAWING   what it does else: "echo" its arguments and its input, "complain" and fail,
-//                  "crash", or "hang"
+// A program that stands in for gnuplot. The environment variable FAKE_DRAWING says what it does:
+// "echo" its arguments and its input, "complain" and fail, "crash", or "hang".
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
@@ -43,10 +41,6 @@ std::string variable(const char* name) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc > 1 && argv[1] == std::string("--version")) {
-    std::cout << variable("FAKE_VERSION") << "\n";
-    return 0;
-  }
   const std::string drawing = variable("FAKE_DRAWING");
   if (drawing == "crash") crash();
   if (drawing == "hang") hang();

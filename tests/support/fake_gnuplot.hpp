@@ -8,11 +8,8 @@
 /// Makes the program of fake_gnuplot.cpp the only gnuplot on PATH for as long as it lives.
 class FakeGnuplot {
  public:
-  explicit FakeGnuplot(const std::string& drawing,
-                       const std::string& version = "gnuplot 6.0 patchlevel 0")
-      : path_("PATH", directory_.name()),
-        drawing_("FAKE_DRAWING", drawing),
-        version_("FAKE_VERSION", version) {
+  explicit FakeGnuplot(const std::string& drawing)
+      : path_("PATH", directory_.name()), drawing_("FAKE_DRAWING", drawing) {
     const std::filesystem::path program(LRFINDER_FAKE_GNUPLOT);
     std::filesystem::copy_file(program,
                                directory_.path() / ("gnuplot" + program.extension().string()));
@@ -20,5 +17,5 @@ class FakeGnuplot {
 
  private:
   TemporaryDirectory directory_;
-  EnvironmentVariable path_, drawing_, version_;
+  EnvironmentVariable path_, drawing_;
 };

@@ -17,14 +17,14 @@ inline bool every_fault() { return std::getenv("LRFINDER_EVERY_FAULT") != nullpt
 /// A short test of a small model, into which faults are brought.
 struct FaultyTraining {
   enum class Kind { sgd, adam, lbfgs };
-  enum class Test { range_test, validation, race, find };
+  enum class Test { range_test, validation, find };
 
   FaultyTraining(Kind kind, Test test, lrfinder::Snapshot snapshot)
       : test_(test),
-        options_(lrfinder::RangeTestOptions().start_lr(1e-3).end_lr(0.1).num_iter(
-            test == Test::race || test == Test::find ? 8 : 3)) {
+        snapshot_(snapshot),
+        range_(lrfinder::RangeTestOptions().start_lr(1e-3).end_lr(0.1).diverge_th(0).num_iter(
+            test == Test::find ? 8 : 3)) {
     torch::manual_seed(5);
-    options_.snapshot(snapshot).diverge_th(0);
     model = torch::nn::Sequential(torch::nn::Linear(4, 5), torch::nn::BatchNorm1d(5),
                                   torch::nn::Dropout(0.2), torch::nn::Linear(5, 3));
     using namespace torch::optim;
@@ -48,21 +48,18 @@ struct FaultyTraining {
 
   /// Runs the test. Whatever it throws is passed on.
   void operator()() {
-    lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss());
+    lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss(),
+                              lrfinder::TrainingOptions().snapshot(snapshot_));
     switch (test_) {
       case Test::range_test:
-        finder.range_test(batches_, options_);
+        finder.range_test(batches_, range_);
         break;
       case Test::validation:
-        finder.range_test(batches_, held_back_, options_);
-        break;
-      case Test::race:
-        finder.range_test(batches_, options_);
-        // On the batches that it trains on: the loss falls.
-        finder.race(batches_, batches_, lrfinder::RaceOptions().rungs(1).decades_down(0.5));
+        finder.range_test(batches_, held_back_, range_);
         break;
       case Test::find:
-        finder.find(batches_, lrfinder::FindOptions().budget(4).range_test(options_));
+        // On the batches that it trains on: the loss falls.
+        finder.find(batches_, batches_, lrfinder::FindOptions().budget(4).range_test(range_));
         break;
     }
   }
@@ -75,7 +72,8 @@ struct FaultyTraining {
 
  private:
   Test test_;
-  lrfinder::RangeTestOptions options_;
+  lrfinder::Snapshot snapshot_;
+  lrfinder::RangeTestOptions range_;
   std::vector<TensorBatch> batches_ = class_batches(3, 6, 4, 3);
   std::vector<TensorBatch> held_back_ = class_batches(2, 4, 4, 3, 1);
   std::unique_ptr<Everything> before_;

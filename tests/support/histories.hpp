@@ -8,7 +8,6 @@
 
 #include <lrfinder/history/history.hpp>
 #include <lrfinder/history/recorder.hpp>
-#include <lrfinder/history/schedule.hpp>
 
 // Curves as range tests leave them, made by formula.
 namespace histories {
@@ -17,7 +16,7 @@ struct Shape {
   double start_lr = 1e-7;
   double end_lr = 10;
   int num_iter = 100;
-  lrfinder::Schedule schedule = lrfinder::Schedule::exponential;
+  lrfinder::RangeSchedule schedule = lrfinder::RangeSchedule::exponential;
   double start_loss = 2.3;   ///< the plateau at the left
   double descent = 1.9;      ///< how far the loss falls
   double falls_at = 1e-2;    ///< learning rate in the middle of the descent
@@ -53,6 +52,18 @@ inline lrfinder::History recorded(const Shape& shape) {
     if (recorder.has_diverged()) return recorder.finish(lrfinder::StopReason::diverged);
   }
   return recorder.finish(lrfinder::StopReason::completed);
+}
+
+/// What a search has found.
+inline lrfinder::Suggestion found(double lr, double low, double high,
+                                  std::vector<lrfinder::Trial> trials) {
+  lrfinder::Suggestion suggestion;
+  suggestion.lr = lr;
+  suggestion.low = low;
+  suggestion.high = high;
+  suggestion.recipe = "find";
+  suggestion.trials = std::move(trials);
+  return suggestion;
 }
 
 }  // namespace histories

@@ -65,8 +65,7 @@ struct UnsavableOptimizer : torch::optim::Optimizer {
   }
   OwnState& state_of(const torch::Tensor& parameter) {
     auto& states = state();
-    const auto key = lrfinder::detail::state_key(
-        parameter, static_cast<const lrfinder::detail::OptimizerState::key_type*>(nullptr));
+    const auto key = lrfinder::detail::state_key(parameter);
     if (states.find(key) == states.end()) {
       auto fresh = std::make_unique<OwnState>();
       fresh->velocity = torch::zeros_like(parameter);

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <processes.hpp>
+#include <sstream>
 #include <string>
 #include <training.hpp>
 #include <vector>
@@ -62,8 +63,22 @@ inline std::string in_words(lrfinder::History history) {
   return to_csv(history);
 }
 
-inline lrfinder::RangeTestOptions on_all(Process& process) {
-  return lrfinder::RangeTestOptions().ranks(lrfinder::distributed(process.group));
+/// What a search has found, with all digits.
+inline std::string exactly(const lrfinder::Suggestion& found) {
+  std::ostringstream words;
+  words.precision(17);
+  words << found.lr << ' ' << found.low << ' ' << found.high << ' ' << found.loss << ' '
+        << found.updates << ' ' << found.caveat;
+  for (const auto& trial : found.trials) {
+    words << '\n' << trial.lr << ' ' << trial.updates << ' ' << trial.loss << ' ' << trial.diverged;
+    for (const auto& [name, value] : trial.metrics) words << ' ' << name << ' ' << value;
+  }
+  return words.str();
+}
+
+/// All processes train together.
+inline lrfinder::TrainingOptions on_all(Process& process) {
+  return lrfinder::TrainingOptions().data_parallel(lrfinder::communicator(process.group));
 }
 
 /// Runs a test, and reports how it ended and what was not restored.

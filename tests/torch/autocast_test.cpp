@@ -10,11 +10,11 @@
 
 using lrfinder::InvalidOption;
 using lrfinder::detail::Autocast;
-using lrfinder::detail::autocast_dtype;
-using lrfinder::detail::autocast_enabled;
-using lrfinder::detail::AutocastState;
+using lrfinder::detail::autocast_mode;
 using lrfinder::detail::has_autocast;
+using lrfinder::detail::require_autocast;
 using lrfinder::detail::set_autocast;
+using lrfinder::detail::ThreadState;
 
 namespace {
 
@@ -24,7 +24,8 @@ const torch::Device cpu(torch::kCPU);
 std::string autocast_of_this_thread(torch::DeviceType type = torch::kCPU) {
   std::ostringstream state;
   at::autocast::increment_nesting();
-  state << (autocast_enabled(type) ? "on, " : "off, ") << autocast_dtype(type) << ", nesting "
+  const auto mode = autocast_mode(type);
+  state << (mode.enabled ? "on, " : "off, ") << mode.dtype << ", nesting "
         << at::autocast::decrement_nesting() << ", cache "
         << at::autocast::is_autocast_cache_enabled();
   return state.str();
@@ -33,21 +34,19 @@ std::string autocast_of_this_thread(torch::DeviceType type = torch::kCPU) {
 // A user's own autocast, written out as LibTorch's users have to.
 class UsersAutocast {
  public:
-  explicit UsersAutocast(torch::DeviceType type = torch::kCPU)
-      : type_(type), dtype_(autocast_dtype(type)) {
-    set_autocast(type_, true, torch::kBFloat16);
+  explicit UsersAutocast(torch::DeviceType type = torch::kCPU) : before_(autocast_mode(type)) {
+    set_autocast({type, true, torch::kBFloat16});
     at::autocast::increment_nesting();
   }
   ~UsersAutocast() {
     if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
-    set_autocast(type_, false, dtype_);
+    set_autocast(before_);
   }
   UsersAutocast(const UsersAutocast&) = delete;
   UsersAutocast& operator=(const UsersAutocast&) = delete;
 
  private:
-  torch::DeviceType type_;
-  at::ScalarType dtype_;
+  lrfinder::detail::AutocastMode before_;
 };
 
 }  // namespace
@@ -149,34 +148,33 @@ TEST_CASE("weights cached without gradients do not cut off the next backward pas
 
 TEST_CASE("whatever user code does to autocast, the saved state comes back") {
   const std::string before = autocast_of_this_thread();
-  const AutocastState saved(cpu);
+  std::optional<ThreadState> saved(std::in_place, cpu);
   const int left_open = GENERATE(-1, 0, 2);
-  set_autocast(torch::kCPU, true, torch::kBFloat16);
+  set_autocast({torch::kCPU, true, torch::kBFloat16});
   at::autocast::set_autocast_cache_enabled(!at::autocast::is_autocast_cache_enabled());
   for (int i = 0; i < left_open; ++i) at::autocast::increment_nesting();
   for (int i = 0; i > left_open; --i) at::autocast::decrement_nesting();
   CHECK(autocast_of_this_thread() != before);
-  saved.restore();
+  saved.reset();
   CHECK(autocast_of_this_thread() == before);
 }
 
 TEST_CASE("autocast is the calling thread's own") {
   const Autocast autocast(cpu, torch::kBFloat16);
   bool enabled = true;
-  std::thread([&] { enabled = autocast_enabled(torch::kCPU); }).join();
+  std::thread([&] { enabled = autocast_mode(torch::kCPU).enabled; }).join();
   CHECK_FALSE(enabled);
 }
 
-TEST_CASE("a dtype that the device has no autocast for is refused, and nothing changes") {
-  const std::string before = autocast_of_this_thread();
-  CHECK_THROWS_AS(Autocast(cpu, torch::kDouble), InvalidOption);
-  CHECK_THROWS_WITH(Autocast(cpu, torch::kDouble),
+TEST_CASE("a dtype that the device has no autocast for is refused") {
+  CHECK_THROWS_AS(require_autocast(cpu, torch::kDouble), InvalidOption);
+  CHECK_THROWS_WITH(require_autocast(cpu, torch::kDouble),
                     contains("autocast (Double)") && contains("cpu") && contains("kBFloat16"));
-  CHECK_THROWS_WITH(Autocast(torch::Device(torch::kMeta), torch::kHalf), contains("leave it out"));
+  CHECK_THROWS_WITH(require_autocast(torch::Device(torch::kMeta), torch::kHalf),
+                    contains("leave it out"));
   if (!has_autocast(torch::kCPU, torch::kHalf)) {
-    CHECK_THROWS_WITH(Autocast(cpu, torch::kHalf), contains("autocast (Half)"));
+    CHECK_THROWS_WITH(require_autocast(cpu, torch::kHalf), contains("autocast (Half)"));
   }
-  CHECK(autocast_of_this_thread() == before);
 }
 
 TEST_CASE("half serves on the CPU where LibTorch has it") {

@@ -1,27 +1,17 @@
 #include <catch2.hpp>
 #include <memory>
+#include <own_optimizer.hpp>
 #include <tuple>
 
 #include <lrfinder/torch/optimizer.hpp>
 
+using lrfinder::InvalidOption;
 using lrfinder::detail::gradient_age;
 using lrfinder::detail::hash_but_for_rate;
+using lrfinder::detail::momentum_of;
+using lrfinder::detail::require_momentum;
+using lrfinder::detail::set_momentum;
 using namespace torch::optim;
-
-TEST_CASE("the gradients of an update are as old as the optimizer's averaging makes them") {
-  CHECK(gradient_age(SGDOptions(1e-3)) == 0);
-  CHECK(gradient_age(SGDOptions(1e-3).momentum(0.9)) == Approx(9));
-  CHECK(gradient_age(AdamOptions()) == Approx(9));
-  CHECK(gradient_age(AdamOptions().betas(std::make_tuple(0.5, 0.99))) == Approx(1));
-  CHECK(gradient_age(AdamWOptions()) == Approx(9));
-  CHECK(gradient_age(RMSpropOptions()) == 0);
-  CHECK(gradient_age(RMSpropOptions().momentum(0.5)) == Approx(1));
-  CHECK(gradient_age(AdagradOptions()) == 0);
-}
-
-TEST_CASE("a momentum that averages nothing gives no age") {
-  CHECK(gradient_age(SGDOptions(1e-3).momentum(1)) == 0);
-}
 
 namespace {
 
@@ -29,6 +19,13 @@ namespace {
 struct Silent : OptimizerCloneableOptions<Silent> {
   void set_lr(const double) override {}
 };
+
+// Options as a user writes them for an optimizer with a momentum.
+struct TorchArgOptions : OptimizerCloneableOptions<TorchArgOptions>, lrfinder::MomentumOptions {
+  TORCH_ARG(double, momentum) = 0.5;
+};
+
+std::vector<torch::Tensor> one_parameter() { return {torch::ones({1}, torch::requires_grad())}; }
 
 }  // namespace
 
@@ -49,4 +46,44 @@ TEST_CASE("the hash of options tells all of them apart but the rate") {
 
 TEST_CASE("options that cannot be written have no hash") {
   CHECK_FALSE(hash_but_for_rate(Silent()).has_value());
+}
+
+TEST_CASE("the gradients of an update are as old as the optimizer's averaging makes them") {
+  CHECK(gradient_age(SGDOptions(1e-3)) == 0);
+  CHECK(gradient_age(SGDOptions(1e-3).momentum(0.9)) == Approx(9));
+  CHECK(gradient_age(AdamOptions()) == Approx(9));
+  CHECK(gradient_age(AdamOptions().betas(std::make_tuple(0.5, 0.99))) == Approx(1));
+  CHECK(gradient_age(AdamWOptions()) == Approx(9));
+  CHECK(gradient_age(RMSpropOptions()) == 0);
+  CHECK(gradient_age(RMSpropOptions().momentum(0.5)) == Approx(1));
+  CHECK(gradient_age(AdagradOptions()) == 0);
+}
+
+TEST_CASE("a momentum that averages nothing gives no age") {
+  CHECK(gradient_age(SGDOptions(1e-3).momentum(1)) == 0);
+}
+
+TEST_CASE("options of a user's own tell their momentum by a base class") {
+  TorchArgOptions options;
+  REQUIRE(momentum_of(options));
+  CHECK(*momentum_of(options) == 0.5);
+  CHECK(gradient_age(options) == Approx(1));
+  *momentum_of(options) = 0.9;
+  CHECK(options.momentum() == 0.9);
+  CHECK(momentum_of(OwnOptions(0.1)) == nullptr);
+  CHECK(gradient_age(OwnOptions(0.1)) == 0);
+}
+
+TEST_CASE("the momentum is set in all groups, and only where a plan has one") {
+  SGD sgd({OptimizerParamGroup(one_parameter()), OptimizerParamGroup(one_parameter())},
+          SGDOptions(0.1).momentum(0.9));
+  set_momentum(sgd, std::nullopt);
+  CHECK(*momentum_of(sgd.param_groups()[0].options()) == 0.9);
+  set_momentum(sgd, 0.8);
+  for (const auto& group : sgd.param_groups()) CHECK(*momentum_of(group.options()) == 0.8);
+  CHECK_NOTHROW(require_momentum(sgd, "PlanLR"));
+  const Adagrad adagrad(one_parameter(), 0.1);
+  CHECK_THROWS_AS(require_momentum(adagrad, "PlanLR"), InvalidOption);
+  CHECK_THROWS_WITH(require_momentum(adagrad, "PlanLR"),
+                    contains("PlanLR: ") && contains("MomentumOptions"));
 }

@@ -6,11 +6,13 @@
 #include <warnings.hpp>
 
 #include <lrfinder/data/loader.hpp>
+#include <lrfinder/data/objective.hpp>
 #include <lrfinder/training/kept_batches.hpp>
 
 using lrfinder::detail::AnyBatch;
-using lrfinder::detail::KeptBatches;
-using lrfinder::detail::KeptBatchIterator;
+using lrfinder::detail::AnyLoader;
+using lrfinder::detail::TrainingBatches;
+using lrfinder::detail::ValidationBatches;
 
 namespace kept_batches_test {
 
@@ -38,21 +40,31 @@ struct DrawingLoader {
   mutable int loaded = 0;
 };
 
-// The first number of `count` batches and, between them, random numbers as a model draws them.
+// A loader with the objective that its batches are for.
 template <class Loader>
-std::vector<double> numbers(KeptBatches* kept, Loader& loader, int count) {
-  Objective objective(weight_of_one(), Criterion());
-  lrfinder::detail::TypedLoader<Objective, Loader> typed(objective, loader, "loader");
-  auto batches = typed.iterate(torch::kCPU);
-  if (kept) batches = std::make_unique<KeptBatchIterator>(*kept, std::move(batches));
+struct Setup {
+  Objective objective{weight_of_one(), Criterion()};
+  Loader loader;
+  AnyLoader any = lrfinder::detail::erased(objective, loader, "loader");
+};
+
+double number(AnyBatch& batch) { return batch.forward_loss().output.item<double>(); }
+
+// The numbers of `count` batches and, between them, random numbers as a model draws them.
+template <class Batches>
+std::vector<double> numbers(Batches& batches, int count) {
   torch::manual_seed(9);
-  batches->start();
+  batches.start();
   std::vector<double> result;
   for (int i = 0; i < count; ++i) {
-    result.push_back(batches->next()->evaluate().output.template item<double>());
+    result.push_back(number(*batches.next()));
     result.push_back(torch::rand({1}).item<double>());
   }
   return result;
+}
+
+std::vector<double> loaded_numbers(const AnyLoader& loader, int count) {
+  return numbers(*loader.iterate(torch::kCPU), count);
 }
 
 }  // namespace kept_batches_test
@@ -60,40 +72,115 @@ std::vector<double> numbers(KeptBatches* kept, Loader& loader, int count) {
 using namespace kept_batches_test;
 
 TEST_CASE("kept batches are those of the loader, with the same random numbers between them") {
-  DrawingLoader loader;
-  const auto expected = numbers(nullptr, loader, 7);
-  KeptBatches kept(torch::kCPU, 1 << 20);
-  CHECK(numbers(&kept, loader, 7) == expected);
-  loader.loaded = 0;
-  CHECK(numbers(&kept, loader, 7) == expected);
-  CHECK(loader.loaded == 0);
+  Setup<DrawingLoader> setup;
+  const auto expected = loaded_numbers(setup.any, 7);
+  TrainingBatches batches(setup.any, torch::kCPU, 1 << 20);
+  CHECK(numbers(batches, 7) == expected);
+  setup.loader.loaded = 0;
+  CHECK(numbers(batches, 7) == expected);
+  CHECK(setup.loader.loaded == 0);
 }
 
 TEST_CASE("a longer training goes on in the loader after the kept batches") {
-  DrawingLoader loader;
-  const auto expected = numbers(nullptr, loader, 11);
-  KeptBatches kept(torch::kCPU, 1 << 20);
-  numbers(&kept, loader, 4);
-  CHECK(kept.size() == 4);
-  loader.loaded = 0;
-  CHECK(numbers(&kept, loader, 11) == expected);
-  CHECK(kept.size() == 11);
-  CHECK(loader.loaded == 7);
+  Setup<DrawingLoader> setup;
+  const auto expected = loaded_numbers(setup.any, 11);
+  TrainingBatches batches(setup.any, torch::kCPU, 1 << 20);
+  numbers(batches, 4);
+  batches.stop();
+  setup.loader.loaded = 0;
+  CHECK(numbers(batches, 11) == expected);
+  CHECK(setup.loader.loaded == 7);
 }
 
 TEST_CASE("batches that take too much memory are loaded again, and a warning says so once") {
-  DrawingLoader loader;
-  const auto expected = numbers(nullptr, loader, 7);
-  KeptBatches kept(torch::kCPU, 30);  // a batch has 8 bytes
+  Setup<DrawingLoader> setup;
+  const auto expected = loaded_numbers(setup.any, 7);
+  TrainingBatches batches(setup.any, torch::kCPU, 30);  // a batch has 8 bytes
   const Warnings warnings;
-  for (int training = 0; training < 3; ++training) CHECK(numbers(&kept, loader, 7) == expected);
-  CHECK(kept.size() == 3);
+  for (int training = 0; training < 3; ++training) {
+    CHECK(numbers(batches, 7) == expected);
+    batches.stop();
+  }
   REQUIRE(warnings.texts.size() == 1);
-  CHECK(warnings.texts[0].find("more than cache_training (30 bytes)") != std::string::npos);
+  CHECK_THAT(warnings.texts[0],
+             contains("first 4 batches take more than cache_training (30 bytes)"));
+}
+
+TEST_CASE("without a cache every training loads its batches") {
+  Setup<DrawingLoader> setup;
+  const auto expected = loaded_numbers(setup.any, 7);
+  TrainingBatches batches(setup.any, torch::kCPU, 0);
+  const Warnings warnings;
+  setup.loader.loaded = 0;
+  for (int training = 0; training < 2; ++training) CHECK(numbers(batches, 7) == expected);
+  CHECK(setup.loader.loaded == 14);
+  CHECK(warnings.texts.empty());
 }
 
 TEST_CASE("a loader without batches is found out at the start") {
-  std::vector<TensorBatch> nothing;
-  KeptBatches kept(torch::kCPU, 1 << 20);
-  CHECK_THROWS_AS(numbers(&kept, nothing, 1), lrfinder::EmptyLoader);
+  Setup<std::vector<TensorBatch>> setup;
+  TrainingBatches batches(setup.any, torch::kCPU, 1 << 20);
+  CHECK_THROWS_AS(batches.start(), lrfinder::EmptyLoader);
+}
+
+TEST_CASE("kept batches that were written into are loaded again") {
+  const bool through_data = GENERATE(false, true);
+  const int training = GENERATE(0, 1, 4);  // in which a batch is written into
+  const int batch = GENERATE(0, 1, 16);
+  if (through_data && batch % 16 != 0) return;  // bits are compared of every 16th batch
+  Setup<std::vector<TensorBatch>> setup;
+  for (int i = 0; i < 20; ++i) {
+    setup.loader.emplace_back(torch::full({1, 1}, static_cast<double>(i)), torch::zeros({1, 1}));
+  }
+  const auto expected = loaded_numbers(setup.any, 20);
+  const Warnings warnings;
+  TrainingBatches batches(setup.any, torch::kCPU, 1 << 20);
+  for (int i = 0; i <= training; ++i) CHECK(numbers(batches, 20) == expected);
+  batches.start();
+  for (int i = 0; i < batch; ++i) batches.next();
+  const auto tensor = batches.next()->tensors().tensors[0];
+  (through_data ? tensor.data() : tensor).add_(1);
+  for (int i = 0; i < 3; ++i) CHECK(numbers(batches, 20) == expected);
+  REQUIRE(warnings.texts.size() == 1);
+  CHECK_THAT(warnings.texts[0], contains("loaded again") && contains("writes into its batches"));
+}
+
+TEST_CASE("batches that require gradients, or come to do so, are loaded again") {
+  const bool from_the_start = GENERATE(false, true);
+  Setup<std::vector<TensorBatch>> setup;
+  const auto leaf = torch::ones({1, 1}, torch::requires_grad(from_the_start));
+  setup.loader.emplace_back(from_the_start ? leaf * 2 : leaf, torch::zeros({1, 1}));
+  const Warnings warnings;
+  TrainingBatches batches(setup.any, torch::kCPU, 1 << 20);
+  std::shared_ptr<AnyBatch> last;
+  for (int training = 0; training < 3; ++training) {
+    batches.start();
+    const auto batch = batches.next();
+    CHECK(batch != last);
+    // From the second training on it may be a kept one.
+    if (training == 1 && !from_the_start) batch->tensors().tensors[0].requires_grad_();
+    last = batch;
+  }
+  REQUIRE(warnings.texts.size() == 1);
+  CHECK_THAT(warnings.texts[0], contains("require") && contains("gradients"));
+}
+
+TEST_CASE("a pass over validation batches ends where it should, kept or not") {
+  const std::int64_t max_bytes = GENERATE(0, 10, 1 << 20);
+  Setup<std::vector<TensorBatch>> setup;
+  for (int i = 0; i < 5; ++i) {
+    setup.loader.emplace_back(torch::full({1, 1}, static_cast<double>(i)), torch::zeros({1, 1}));
+  }
+  ValidationBatches batches(setup.any, torch::kCPU, 3, max_bytes);
+  const Warnings warnings;
+  for (int run = 0; run < 2; ++run) {
+    batches.start();
+    for (int pass = 0; pass < 3; ++pass) {
+      std::vector<double> seen;
+      batches.for_each([&](AnyBatch& batch) { seen.push_back(number(batch)); });
+      CHECK((seen == std::vector<double>{0, 1, 2}));
+    }
+    batches.stop();
+  }
+  CHECK(warnings.texts.size() == (max_bytes == 10 ? 1 : 0));
 }

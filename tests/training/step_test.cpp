@@ -8,6 +8,7 @@
 using lrfinder::History;
 using lrfinder::LRFinder;
 using lrfinder::RangeTestOptions;
+using lrfinder::TrainingOptions;
 using torch::Tensor;
 using namespace torch::optim;
 
@@ -90,8 +91,9 @@ TEST_CASE("LBFGS re-evaluates all accumulated batches") {
     seen.emplace_back(target, 0);
     return cross_entropy(output, target);
   });
+  finder.options().accumulation_steps(2);
   const auto batches = double_batches(4);
-  finder.range_test(batches, RangeTestOptions(ten_iterations).num_iter(2).accumulation_steps(2));
+  finder.range_test(batches, RangeTestOptions(ten_iterations).num_iter(2));
   REQUIRE(seen.size() > 8);
   int passes_over_first_pair = 0;
   while (
@@ -120,9 +122,8 @@ TEST_CASE("gradients are clipped by norm before the update, and their norm is re
   const auto batches = double_batches(3);
   auto model = linear_classifier();
   SGD optimizer(model->parameters(), SGDOptions(1e-3).momentum(0.9));
-  LRFinder finder(model, optimizer, cross_entropy);
-  const History history =
-      finder.range_test(batches, RangeTestOptions(ten_iterations).clip_grad_norm(0.1));
+  LRFinder finder(model, optimizer, cross_entropy, TrainingOptions().clip_grad_norm(0.1));
+  const History history = finder.range_test(batches, ten_iterations);
   std::vector<double> norms;
   const auto expected = by_hand(model, optimizer, batches, [&](const auto& parameters) {
     double squares = 0;
@@ -137,6 +138,7 @@ TEST_CASE("gradients are clipped by norm before the update, and their norm is re
   CHECK(history.grad_norm[0] > 0.1);
   for (std::size_t i = 0; i < 10; ++i)
     CHECK(history.grad_norm[i] == Approx(norms[i]).epsilon(1e-5));
+  finder.options().clip_grad_norm(std::nullopt);
   CHECK(expected != finder.range_test(batches, ten_iterations).raw_loss);
 }
 
@@ -144,9 +146,8 @@ TEST_CASE("gradients are clipped by value before the update") {
   const auto batches = double_batches(3);
   auto model = linear_classifier();
   SGD optimizer(model->parameters(), SGDOptions(1e-3));
-  LRFinder finder(model, optimizer, cross_entropy);
-  const History history =
-      finder.range_test(batches, RangeTestOptions(ten_iterations).clip_grad_value(0.01));
+  LRFinder finder(model, optimizer, cross_entropy, TrainingOptions().clip_grad_value(0.01));
+  const History history = finder.range_test(batches, ten_iterations);
   CHECK(history.raw_loss == by_hand(model, optimizer, batches, [](const auto& parameters) {
           torch::nn::utils::clip_grad_value_(parameters, 0.01);
         }));
@@ -159,8 +160,8 @@ TEST_CASE("the gradient norm is recorded when asked for, and otherwise not") {
   SGD optimizer(model->parameters(), SGDOptions(1e-3));
   LRFinder finder(model, optimizer, cross_entropy);
   const History plain = finder.range_test(batches, ten_iterations);
-  const History with_norm =
-      finder.range_test(batches, RangeTestOptions(ten_iterations).record_grad_norm(true));
+  finder.options().record_grad_norm(true);
+  const History with_norm = finder.range_test(batches, ten_iterations);
   CHECK(plain.grad_norm.empty());
   CHECK(with_norm.grad_norm.size() == 10);
   CHECK(with_norm.raw_loss == plain.raw_loss);
@@ -169,18 +170,17 @@ TEST_CASE("the gradient norm is recorded when asked for, and otherwise not") {
 TEST_CASE("the norm of sparse gradients is recorded too") {
   torch::nn::Embedding model(torch::nn::EmbeddingOptions(10, 3).sparse(true));
   SGD optimizer(model->parameters(), SGDOptions(1e-3));
-  LRFinder finder(model, optimizer, cross_entropy);
+  const auto with_norm = TrainingOptions().record_grad_norm(true);
+  LRFinder finder(model, optimizer, cross_entropy, with_norm);
   // Row 1 twice: its gradients have to be added before their norm is taken.
   const std::vector<TensorBatch> batches{{torch::tensor({1, 1}), torch::tensor({2, 2})}};
-  const double sparse =
-      finder.range_test(batches, RangeTestOptions().record_grad_norm(true)).grad_norm[0];
+  const double sparse = finder.range_test(batches).grad_norm[0];
   const auto dense_model = torch::nn::Embedding(torch::nn::EmbeddingOptions(10, 3));
   const torch::NoGradGuard guard;
   dense_model->weight.copy_(model->weight);
   SGD dense_optimizer(dense_model->parameters(), SGDOptions(1e-3));
-  LRFinder dense(dense_model, dense_optimizer, cross_entropy);
-  CHECK(dense.range_test(batches, RangeTestOptions().record_grad_norm(true)).grad_norm[0] ==
-        Approx(sparse));
+  LRFinder dense(dense_model, dense_optimizer, cross_entropy, with_norm);
+  CHECK(dense.range_test(batches).grad_norm[0] == Approx(sparse));
 }
 
 TEST_CASE("under autocast the model computes in bfloat16, and the caller's autocast comes back") {
@@ -192,10 +192,10 @@ TEST_CASE("under autocast the model computes in bfloat16, and the caller's autoc
     return cross_entropy(output.to(torch::kFloat), target);
   });
   const auto batches = class_batches(3, 6, 4, 3);
-  const auto options = RangeTestOptions(ten_iterations).autocast(torch::kBFloat16);
-  CHECK(finder.range_test(batches, batches, options).size() == 10);
+  finder.options().autocast(torch::kBFloat16);
+  CHECK(finder.range_test(batches, batches, ten_iterations).size() == 10);
   CHECK(in_bfloat16);
-  CHECK_FALSE(lrfinder::detail::autocast_enabled(torch::kCPU));
+  CHECK_FALSE(lrfinder::detail::autocast_mode(torch::kCPU).enabled);
 }
 
 TEST_CASE("what user code leaves of grad mode and autocast is put right") {
@@ -203,43 +203,42 @@ TEST_CASE("what user code leaves of grad mode and autocast is put right") {
   SGD optimizer(model->parameters(), SGDOptions(1e-3));
   LRFinder finder(model, optimizer, cross_entropy);
   const bool restore = GENERATE(true, false);
-  finder.range_test(double_batches(3), RangeTestOptions(ten_iterations)
-                                           .restore(restore)
-                                           .on_iteration([](const lrfinder::Iteration&) {
-                                             torch::GradMode::set_enabled(false);
-                                             lrfinder::detail::set_autocast(torch::kCPU, true,
-                                                                            torch::kBFloat16);
-                                           }));
+  finder.range_test(double_batches(3),
+                    RangeTestOptions(ten_iterations)
+                        .restore(restore)
+                        .on_iteration([](const lrfinder::Iteration&) {
+                          torch::GradMode::set_enabled(false);
+                          lrfinder::detail::set_autocast({torch::kCPU, true, torch::kBFloat16});
+                        }));
   CHECK(torch::GradMode::is_enabled());
-  CHECK_FALSE(lrfinder::detail::autocast_enabled(torch::kCPU));
+  CHECK_FALSE(lrfinder::detail::autocast_mode(torch::kCPU).enabled);
 }
 
 TEST_CASE("half precision runs with a gradient scaler, and records the steps that it skips") {
   if (!lrfinder::detail::has_autocast(torch::kCPU, torch::kHalf)) {
     auto model = linear_classifier();
     SGD optimizer(model->parameters(), SGDOptions(1e-3));
-    LRFinder finder(model, optimizer, cross_entropy);
-    CHECK_THROWS_WITH(finder.range_test(double_batches(3),
-                                        RangeTestOptions(ten_iterations).autocast(torch::kHalf)),
+    LRFinder finder(model, optimizer, cross_entropy, TrainingOptions().autocast(torch::kHalf));
+    CHECK_THROWS_WITH(finder.range_test(double_batches(3), ten_iterations),
                       contains("it can be torch::kBFloat16"));
     return;
   }
   torch::manual_seed(8);
   auto model = torch::nn::Sequential(torch::nn::Linear(4, 3));
   SGD optimizer(model->parameters(), SGDOptions(1e-3));
-  LRFinder finder(model, optimizer, cross_entropy);
-  const auto batches = class_batches(3, 6, 4, 3);
-  const Everything before(*model, optimizer);
   // A scale that overflows, and halves until it does not.
-  const auto options = RangeTestOptions(ten_iterations)
+  const auto options = TrainingOptions()
                            .autocast(torch::kHalf)
                            .gradient_scaler(lrfinder::GradientScalerOptions().init_scale(1e38));
-  const History& history = finder.range_test(batches, options);
+  LRFinder finder(model, optimizer, cross_entropy, options);
+  const auto batches = class_batches(3, 6, 4, 3);
+  const Everything before(*model, optimizer);
+  const History& history = finder.range_test(batches, ten_iterations);
   REQUIRE(history.metrics.at("skipped_step").size() == 10);
   CHECK(history.metrics.at("skipped_step")[0] == 1);
   CHECK(before.differences(Everything(*model, optimizer)) == "");
 
   LBFGS lbfgs(model->parameters(), LBFGSOptions(1e-3));
-  LRFinder with_lbfgs(model, lbfgs, cross_entropy);
-  CHECK_THROWS_WITH(with_lbfgs.range_test(batches, options), contains("LBFGS"));
+  LRFinder with_lbfgs(model, lbfgs, cross_entropy, options);
+  CHECK_THROWS_WITH(with_lbfgs.range_test(batches, ten_iterations), contains("LBFGS"));
 }

@@ -4,106 +4,112 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include <torch/torch.h>
 
 /// @file
-/// Batches and loaders of any type, as a range test sees them: nothing behind these interfaces
-/// depends on the types of a user.
+/// Interfaces for batches and loaders of any type, which hide the types of the user.
 
 namespace lrfinder::detail {
 
-/// What comes out of the model and the criterion for a batch.
-struct Evaluation {
-  /// As the criterion returned it.
-  torch::Tensor loss;
-  /// The output of the model and the target, for metrics; undefined where they are no tensors.
-  torch::Tensor output, target;
-};
+/// A hash of the shape and the bits of a tensor; 0 if the tensor has no memory of its own. On other
+/// devices than the CPU only the sum of the bytes of each row counts, so that little is copied.
+inline std::size_t hash_of_bits(const torch::Tensor& tensor) {
+  if (!tensor.defined() || tensor.layout() != torch::kStrided || tensor.is_meta()) return 0;
+  torch::Tensor bits = tensor.detach().contiguous();
+  if (!bits.is_cpu()) {
+    const std::int64_t rows = bits.dim() > 0 && bits.numel() > 0 ? bits.size(0) : 1;
+    bits = bits.view({-1}).view(torch::kByte).view({rows, -1}).sum(1).cpu();
+  }
+  std::size_t hash = std::hash<std::string_view>{}(
+      {static_cast<const char*>(bits.data_ptr()), static_cast<std::size_t>(bits.nbytes())});
+  for (const std::int64_t size : tensor.sizes()) hash = 31 * hash + static_cast<std::size_t>(size);
+  return hash;
+}
 
-/// What is in a batch, as far as it can be seen.
-struct BatchContents {
+/// The tensors of a batch that can be reached.
+struct VisibleTensors {
   void add(const torch::Tensor& tensor) {
     if (!tensor.defined()) return;
     if (tensor.layout() != torch::kStrided) {
-      is_opaque = true;
+      are_all = false;
       return;
     }
+    tensors.push_back(tensor);
+    writes += tensor.is_inference() ? 0 : static_cast<std::size_t>(tensor._version());
     bytes += static_cast<std::int64_t>(tensor.nbytes());
-    versions.push_back(tensor.is_inference() ? 0 : tensor._version());
-    if (!first_place) first_place = tensor.data_ptr();
+    require_grad = require_grad || tensor.requires_grad();
   }
 
+  std::size_t hash() const {
+    std::size_t all = 0;
+    for (const auto& tensor : tensors) all = 31 * all + hash_of_bits(tensor);
+    return all;
+  }
+
+  std::vector<torch::Tensor> tensors;
+  std::size_t writes = 0;  // into these tensors, all together
   std::int64_t bytes = 0;
-  std::vector<std::int64_t> versions;  // each counts what has been written into a tensor
-  const void* first_place = nullptr;
-  bool is_opaque = false;  // there is more than can be seen
-  bool is_shared = false;  // a copy shares its tensors
+  bool require_grad = false;  // at least one of the tensors
+  bool are_all = true;        // no sparse tensor, and no type that hides its tensors
+};
+
+/// What the model and the criterion return for a batch.
+struct ForwardResult {
+  /// The loss that the criterion returned, unchanged.
+  torch::Tensor loss;
+  /// The output of the model and the target, for metrics; undefined if they are not tensors.
+  torch::Tensor output, target;
 };
 
 /// A batch, ready for the model, together with the model and the criterion.
 class AnyBatch {
  public:
-  AnyBatch() = default;
-  AnyBatch(const AnyBatch&) = delete;
-  AnyBatch& operator=(const AnyBatch&) = delete;
   virtual ~AnyBatch() = default;
 
-  /// Runs the model and the criterion on it.
+  /// Runs the model and the criterion on the batch.
   ///
-  /// Throws InvalidStep when the batch has no tensors.
-  virtual Evaluation evaluate() = 0;
+  /// Throws InvalidStep if the batch has no tensors.
+  virtual ForwardResult forward_loss() = 0;
 
-  /// Number of samples in it; see samples_in().
+  /// Number of samples in the batch; see samples_in(). A batch of unknown size counts as one
+  /// sample, so that all such batches weigh the same.
   virtual std::int64_t samples() const = 0;
 
-  virtual BatchContents contents() const = 0;
+  virtual VisibleTensors tensors() const = 0;
 
-  /// A number that the bits of its tensors give: equal batches have equal ones. Sparse tensors and
-  /// what cannot be seen do not count.
-  virtual std::size_t hash() const = 0;
-
-  /// Copies its tensors, where somebody else may hold them or their memory.
-  virtual void detach() = 0;
+  /// Returns the batch with copies of its tensors, because a loader may write to the tensors.
+  virtual std::shared_ptr<AnyBatch> copy() const = 0;
 };
 
-/// Iterates over the batches of a loader, again and again, on the calling thread; see
-/// BatchIterator.
+/// Iterates over the batches of a loader repeatedly, on the calling thread.
+///
+/// Fetches the batches in the same order and at the same moments as a range-based for loop, so that
+/// a loader that draws random numbers draws the same ones.
 class AnyBatchIterator {
  public:
-  AnyBatchIterator() = default;
-  AnyBatchIterator(const AnyBatchIterator&) = delete;
-  AnyBatchIterator& operator=(const AnyBatchIterator&) = delete;
   virtual ~AnyBatchIterator() = default;
 
-  /// Goes to the first batch. Throws EmptyLoader when there is none.
+  /// Goes to the first batch. Throws EmptyLoader if there is none.
   virtual void start() = 0;
 
-  /// The next batch; after the last one comes the first again.
+  /// Returns the next batch. After the last batch comes the first again.
   virtual std::shared_ptr<AnyBatch> next() = 0;
 
   /// Calls `visit` with every batch of one pass, until `visit` returns false.
-  virtual void for_each(const std::function<bool(std::unique_ptr<AnyBatch>)>& visit) = 0;
+  virtual void for_each(const std::function<bool(const std::shared_ptr<AnyBatch>&)>& visit) = 0;
 };
 
 /// A loader, together with the model and the criterion that its batches are for.
-class AnyLoader {
- public:
-  AnyLoader() = default;
-  AnyLoader(const AnyLoader&) = delete;
-  AnyLoader& operator=(const AnyLoader&) = delete;
-  virtual ~AnyLoader() = default;
-
-  /// An iterator whose batches are evaluated on `device`.
-  virtual std::unique_ptr<AnyBatchIterator> iterate(torch::Device device) = 0;
-
-  /// Whether metrics can be evaluated on its batches.
-  virtual bool has_metrics() const = 0;
-
-  /// The loader itself, where it can be in one pass only at a time; null where it can be in
-  /// several.
-  virtual const void* single_pass() const = 0;
+struct AnyLoader {
+  /// Makes an iterator whose batches are on the given device.
+  std::function<std::unique_ptr<AnyBatchIterator>(torch::Device)> iterate;
+  /// Whether metrics can be evaluated on the batches.
+  bool has_metrics = false;
+  /// The loader itself if it allows only one pass at a time, otherwise null.
+  const void* single_pass = nullptr;
 };
 
 }  // namespace lrfinder::detail

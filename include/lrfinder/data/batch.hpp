@@ -1,162 +1,191 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <deque>
 #include <map>
 #include <optional>
-#include <string_view>
 #include <tuple>
 #include <type_traits>
+#include <unordered_map>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <torch/torch.h>
 
 /// @file
-/// What a batch is: how its input and its target are reached, and how it travels to a device.
+/// What a batch is: its input, its target, its samples, and how it is moved to a device.
+///
+/// `with_elements(value, map)` reaches the elements of a container. It returns a copy in which
+/// `map(element)` replaces each element. `map` returns the type of the element. A container of your
+/// own needs such a function in its namespace:
+///
+///     template <class Map>
+///     Mine with_elements(const Mine& value, const Map& map);
 
 namespace lrfinder::detail {
 
 namespace traits {
 
-template <class T, class = void>
-struct has_data_and_target : std::false_type {};
-template <class T>
-struct has_data_and_target<
-    T, std::void_t<decltype(std::declval<T&>().data), decltype(std::declval<T&>().target)>>
-    : std::true_type {};
-
-template <class T, class = void>
-struct is_tuple_like : std::false_type {};
-template <class T>
-struct is_tuple_like<T, std::void_t<decltype(std::tuple_size<T>::value)>>
-    : std::bool_constant<(std::tuple_size<T>::value >= 2)> {};
-
-// Converts to anything, to count how many values an aggregate can be made of.
-struct Anything {
-  template <class T>
-  operator T() const;  // NOLINT(google-explicit-constructor)
-};
-template <class T, class Values, class = void>
-struct is_made_of : std::false_type {};
-template <class T, class... Values>
-struct is_made_of<T, std::tuple<Values...>, std::void_t<decltype(T{Values{}...})>>
-    : std::true_type {};
-
-template <class T>
-inline constexpr bool is_struct_of_two =
-    std::is_aggregate_v<T> && !std::is_array_v<T> &&
-    is_made_of<T, std::tuple<Anything, Anything>>::value &&
-    !is_made_of<T, std::tuple<Anything, Anything, Anything>>::value;
-
-template <class T, class = void>
-struct has_to : std::false_type {};
-template <class T>
-struct has_to<T, std::void_t<decltype(T(std::declval<const T&>().to(torch::Device(torch::kCPU))))>>
-    : std::true_type {};
-
-template <class T, class = void>
-struct has_to_device : std::false_type {};
-template <class T>
-struct has_to_device<
-    T, std::void_t<decltype(T(to_device(std::declval<const T&>(), torch::Device(torch::kCPU))))>>
-    : std::true_type {};
-
-template <class T, class = void>
-struct has_batch_size : std::false_type {};
-template <class T>
-struct has_batch_size<T, std::void_t<decltype(std::int64_t(batch_size(std::declval<const T&>())))>>
-    : std::true_type {};
-
-template <class T, class = void>
-struct has_tensors_in : std::false_type {};
-template <class T>
-struct has_tensors_in<
-    T, std::void_t<decltype(std::vector<torch::Tensor>(tensors_in(std::declval<const T&>())))>>
-    : std::true_type {};
+template <class Types, template <class...> class Expression, class = void>
+struct is_valid : std::false_type {};
+template <class... T, template <class...> class Expression>
+struct is_valid<std::tuple<T...>, Expression, std::void_t<Expression<T...>>> : std::true_type {};
 
 template <class T, template <class...> class Template>
 struct is_instance_of : std::false_type {};
 template <template <class...> class Template, class... Arguments>
 struct is_instance_of<Template<Arguments...>, Template> : std::true_type {};
 
+template <class T>
+using data_and_target_t =
+    std::void_t<decltype(std::declval<T&>().data), decltype(std::declval<T&>().target)>;
+template <class T>
+using tuple_t = std::void_t<decltype(std::tuple_size<T>::value),
+                            decltype(std::get<0>(std::declval<const T&>()))>;
+template <class T>
+using optional_t = std::void_t<decltype(std::declval<const T&>().has_value()),
+                               decltype(T(*std::declval<const T&>()))>;
+template <class T, class... Values>
+using aggregate_t = decltype(T{std::declval<Values>()...});
+
+// Converts to any type. Serves to count the values from which an aggregate can be made.
+struct Anything {
+  template <class T>
+  operator T() const;  // NOLINT(google-explicit-constructor)
+};
+
 }  // namespace traits
 
-/// True for batches whose input and target are known: a struct with members `data` and `target`
-/// (`torch::data::Example<>`), a pair or tuple (the first two elements), a struct of two members.
-template <class Batch>
-inline constexpr bool is_batch =
-    traits::has_data_and_target<Batch>::value || traits::is_tuple_like<Batch>::value ||
-    traits::is_struct_of_two<Batch>;
+/// Whether `Expression<T...>` is a type.
+template <template <class...> class Expression, class... T>
+inline constexpr bool is_valid = traits::is_valid<std::tuple<T...>, Expression>::value;
 
-/// The input of a batch, which goes to the model.
+template <class T, template <class...> class... Templates>
+inline constexpr bool is_instance_of = (traits::is_instance_of<T, Templates>::value || ...);
+
+/// True for structs with members `data` and `target`, such as `torch::data::Example<>`.
+template <class T>
+inline constexpr bool has_data_and_target = is_valid<traits::data_and_target_t, T>;
+
+/// True for other plain structs of two members.
+template <class T>
+inline constexpr bool is_struct_of_two =
+    std::is_aggregate_v<T> && !std::is_array_v<T> && !has_data_and_target<T> &&
+    !is_valid<traits::tuple_t, T> &&
+    is_valid<traits::aggregate_t, T, traits::Anything, traits::Anything> &&
+    !is_valid<traits::aggregate_t, T, traits::Anything, traits::Anything, traits::Anything>;
+
+/// True for the containers that need no with_elements() of their own.
+template <class T>
+inline constexpr bool has_known_elements =
+    has_data_and_target<T> || is_struct_of_two<T> || is_valid<traits::tuple_t, T> ||
+    is_valid<traits::optional_t, T> ||
+    is_instance_of<T, torch::data::Example, std::vector, std::deque, std::map, std::unordered_map,
+                   torch::OrderedDict, c10::Dict, std::variant>;
+
+template <class T, class Map, std::enable_if_t<has_known_elements<T>, int> = 0>
+T with_elements(const T& value, const Map& map) {
+  if constexpr (is_struct_of_two<T>) {
+    const auto& [first, second] = value;
+    return T{map(first), map(second)};
+  } else if constexpr (is_valid<traits::tuple_t, T>) {
+    return std::apply([&](const auto&... elements) { return T{map(elements)...}; }, value);
+  } else if constexpr (is_valid<traits::optional_t, T>) {
+    return value.has_value() ? T(map(*value)) : value;
+  } else if constexpr (is_instance_of<T, std::variant>) {
+    T copy = value;
+    std::visit([&](auto& alternative) { alternative = map(alternative); }, copy);
+    return copy;
+  } else if constexpr (has_data_and_target<T> || is_instance_of<T, torch::data::Example>) {
+    T copy = value;
+    copy.data = map(value.data);
+    if constexpr (has_data_and_target<T>) copy.target = map(value.target);
+    return copy;
+  } else {
+    T copy;
+    for (const auto& entry : value) {
+      if constexpr (is_instance_of<T, std::vector, std::deque>) {
+        copy.push_back(map(entry));
+      } else if constexpr (is_instance_of<T, std::map, std::unordered_map>) {
+        copy.emplace(entry.first, map(entry.second));
+      } else {
+        copy.insert(entry.key(), map(entry.value()));
+      }
+    }
+    return copy;
+  }
+}
+
+template <class Data, class Target>
+std::int64_t batch_size(const std::vector<torch::data::Example<Data, Target>>& samples) {
+  return static_cast<std::int64_t>(samples.size());
+}
+
+namespace traits {
+
+template <class T>
+using container_t = decltype(T(with_elements(std::declval<const T&>(), Anything())));
+template <class T>
+using two_elements_t = std::enable_if_t<(std::tuple_size<T>::value >= 2)>;
+template <class T>
+using to_t = decltype(T(std::declval<const T&>().to(torch::Device(torch::kCPU))));
+template <class T>
+using to_device_t = decltype(T(to_device(std::declval<const T&>(), torch::Device(torch::kCPU))));
+template <class T>
+using batch_size_t = decltype(std::int64_t(batch_size(std::declval<const T&>())));
+
+}  // namespace traits
+
+/// True for types whose elements can be reached.
+template <class T>
+inline constexpr bool is_container = is_valid<traits::container_t, T>;
+
+/// True for batches with a known input and target: a struct with members `data` and `target`
+/// (`torch::data::Example<>`), a pair, tuple or array (its first two elements), or a struct of two
+/// members.
+template <class Batch>
+inline constexpr bool is_batch = has_data_and_target<Batch> ||
+                                 is_valid<traits::two_elements_t, Batch> || is_struct_of_two<Batch>;
+
+/// The input of a batch, which goes to the model, and its target, which goes to the criterion.
+template <class Batch, class = std::enable_if_t<is_batch<Batch>>>
+auto input_and_target(const Batch& batch) {
+  if constexpr (has_data_and_target<Batch>) {
+    return std::tie(batch.data, batch.target);
+  } else if constexpr (is_struct_of_two<Batch>) {
+    const auto& [input, target] = batch;
+    return std::tie(input, target);
+  } else {
+    return std::tie(std::get<0>(batch), std::get<1>(batch));
+  }
+}
+
 template <class Batch, class = std::enable_if_t<is_batch<Batch>>>
 const auto& input_of(const Batch& batch) {
-  if constexpr (traits::has_data_and_target<Batch>::value) {
-    return batch.data;
-  } else if constexpr (traits::is_tuple_like<Batch>::value) {
-    return std::get<0>(batch);
-  } else {
-    const auto& [input, target] = batch;
-    static_cast<void>(target);
-    return input;
-  }
+  return std::get<0>(input_and_target(batch));
 }
 
-/// The target of a batch, which goes to the criterion.
 template <class Batch, class = std::enable_if_t<is_batch<Batch>>>
 const auto& target_of(const Batch& batch) {
-  if constexpr (traits::has_data_and_target<Batch>::value) {
-    return batch.target;
-  } else if constexpr (traits::is_tuple_like<Batch>::value) {
-    return std::get<1>(batch);
-  } else {
-    const auto& [input, target] = batch;
-    static_cast<void>(input);
-    return target;
-  }
+  return std::get<1>(input_and_target(batch));
 }
 
-/// The same value, with every leaf of it replaced by `map(leaf)`, which returns the leaf's type.
+/// Returns a copy of a value in which `map(leaf)`, of the leaf's type, replaces every leaf.
 ///
-/// Reaches into `Example`s, pairs, tuples, vectors, maps, optionals and structs of two members.
-/// Leaves are tensors, types that say themselves how they move, and all that is none of these.
+/// A leaf is a tensor, a type that has to_device() or to(), or anything that is not a container.
 template <class T, class Map>
 T with_leaves(const T& value, const Map& map) {
-  const auto mapped = [&](const auto& element) { return with_leaves(element, map); };
-  if constexpr (std::is_same_v<T, torch::Tensor> || traits::has_to_device<T>::value ||
-                traits::has_to<T>::value) {  // NOLINT(bugprone-branch-clone): says what is a leaf
-    return map(value);
-  } else if constexpr (traits::has_data_and_target<T>::value) {
-    T copy = value;
-    copy.data = mapped(value.data);
-    copy.target = mapped(value.target);
-    return copy;
-  } else if constexpr (traits::is_instance_of<T, torch::data::Example>::value) {
-    return T(mapped(value.data));
-  } else if constexpr (traits::is_instance_of<T, std::pair>::value ||
-                       traits::is_instance_of<T, std::tuple>::value) {
-    return std::apply([&](const auto&... elements) { return T(mapped(elements)...); }, value);
-  } else if constexpr (traits::is_instance_of<T, std::vector>::value) {
-    T copy;
-    for (const auto& element : value) copy.push_back(mapped(element));
-    return copy;
-  } else if constexpr (traits::is_instance_of<T, std::map>::value) {
-    T copy;
-    for (const auto& [key, element] : value) copy.emplace(key, mapped(element));
-    return copy;
-  } else if constexpr (traits::is_instance_of<T, std::optional>::value) {
-    return value ? T(mapped(*value)) : value;
-  } else if constexpr (traits::is_struct_of_two<T>) {
-    return T{mapped(input_of(value)), mapped(target_of(value))};
+  if constexpr (!std::is_same_v<T, torch::Tensor> && !is_valid<traits::to_device_t, T> &&
+                !is_valid<traits::to_t, T> && is_container<T>) {
+    return with_elements(value, [&](const auto& element) { return with_leaves(element, map); });
   } else {
     return map(value);
   }
 }
 
-/// A tensor on `device`. The host does not wait for the copy: what comes from the host goes through
-/// pinned memory where the device has use for that.
+/// Returns the tensor on `device`. The host does not wait for the copy. The copy goes through
+/// pinned memory if the device supports that.
 inline torch::Tensor on_device(const torch::Tensor& tensor, torch::Device device) {
   if (!tensor.defined() || tensor.device() == device) return tensor;
   const bool pins = device.is_cuda() && tensor.is_cpu() && tensor.layout() == torch::kStrided;
@@ -164,20 +193,20 @@ inline torch::Tensor on_device(const torch::Tensor& tensor, torch::Device device
       .to(tensor.options().device(device), /*non_blocking=*/true);
 }
 
-/// The same value with every tensor in it on `device`.
+/// Returns the same value with all its tensors on `device`.
 ///
-/// Reaches into what with_leaves() reaches into. A type of your own says how it moves by a function
-/// `to_device(const T&, torch::Device) -> T` in its namespace or a member `to(torch::Device) -> T`;
-/// what is none of these stays as it is.
+/// A type of your own moves by a function `to_device(const T&, torch::Device) -> T` in its
+/// namespace, or by a member `to(torch::Device) -> T`. If it has neither, and is not a container,
+/// it stays as it is.
 template <class T>
 T on_device(const T& value, torch::Device device) {
   return with_leaves(value, [device](const auto& leaf) {
     using Leaf = std::decay_t<decltype(leaf)>;
     if constexpr (std::is_same_v<Leaf, torch::Tensor>) {
       return on_device(leaf, device);
-    } else if constexpr (traits::has_to_device<Leaf>::value) {
+    } else if constexpr (is_valid<traits::to_device_t, Leaf>) {
       return to_device(leaf, device);
-    } else if constexpr (traits::has_to<Leaf>::value) {
+    } else if constexpr (is_valid<traits::to_t, Leaf>) {
       return leaf.to(device);
     } else {
       return leaf;
@@ -185,59 +214,24 @@ T on_device(const T& value, torch::Device device) {
   });
 }
 
-/// A number that the shape and the bits of a tensor give; 0 for one without memory of its own. On a
-/// device other than the CPU only the sums of the bytes of each row count: all else stays there.
-inline std::size_t hash_of_bits(const torch::Tensor& tensor) {
-  if (!tensor.defined() || tensor.layout() != torch::kStrided || tensor.is_meta()) return 0;
-  const torch::Tensor bits = tensor.detach().contiguous();
-  std::size_t hash = 0;
-  if (bits.is_cpu()) {
-    hash = std::hash<std::string_view>{}(
-        {static_cast<const char*>(bits.data_ptr()), static_cast<std::size_t>(bits.nbytes())});
-  } else if (bits.numel() > 0) {
-    const std::int64_t rows = bits.dim() > 0 ? bits.size(0) : 1;
-    const auto sums = bits.view({-1}).view(torch::kByte).view({rows, -1}).sum(1).cpu();
-    hash = hash_of_bits(sums);
-  }
-  for (const std::int64_t size : tensor.sizes()) hash = 31 * hash + static_cast<std::size_t>(size);
-  return hash;
-}
-
-/// The batch as one input and one target: a vector of `Example`s, as an unmapped dataset yields it,
-/// is stacked; all else is a batch already.
-template <class Batch>
-const Batch& collated(const Batch& batch) {
-  return batch;
-}
-inline torch::data::Example<> collated(const std::vector<torch::data::Example<>>& samples) {
-  return torch::data::transforms::Stack<>().apply_batch(samples);
-}
-
-/// Number of samples in a batch: dimension 0 of its first tensor, or the length of a vector of
-/// `Example`s.
+/// Returns the number of samples in a value: dimension 0 of its first tensor that has one, or the
+/// length of a vector of `Example`s. Returns nothing if the number is not known.
 ///
-/// A type of your own says how many it holds by a function `batch_size(const T&)` in its namespace;
-/// one that says nothing counts as one sample, so that all batches weigh the same.
+/// A type of your own tells its number by a function `batch_size(const T&)` in its namespace.
 template <class T>
-std::int64_t samples_in(const T& value) {
+std::optional<std::int64_t> samples_in(const T& value) {
+  std::optional<std::int64_t> samples;
   if constexpr (std::is_same_v<T, torch::Tensor>) {
-    return value.dim() == 0 ? 1 : value.size(0);
-  } else if constexpr (traits::has_batch_size<T>::value) {
-    return batch_size(value);
-  } else if constexpr (traits::is_instance_of<T, torch::data::Example>::value) {
-    return samples_in(value.data);
-  } else if constexpr (is_batch<T>) {
-    return samples_in(input_of(value));
-  } else if constexpr (traits::is_instance_of<T, std::vector>::value) {
-    if (value.empty()) return 0;
-    constexpr bool of_samples =
-        traits::is_instance_of<typename T::value_type, torch::data::Example>::value;
-    return of_samples ? static_cast<std::int64_t>(value.size()) : samples_in(value.front());
-  } else if constexpr (traits::is_instance_of<T, std::map>::value) {
-    return value.empty() ? 0 : samples_in(value.begin()->second);
-  } else {
-    return 1;
+    if (value.defined() && value.dim() > 0) samples = value.size(0);
+  } else if constexpr (is_valid<traits::batch_size_t, T>) {
+    samples = batch_size(value);
+  } else if constexpr (is_container<T>) {
+    with_elements(value, [&](const auto& element) {
+      if (!samples) samples = samples_in(element);
+      return element;
+    });
   }
+  return samples;
 }
 
 }  // namespace lrfinder::detail

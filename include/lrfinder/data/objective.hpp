@@ -1,8 +1,10 @@
 #pragma once
 
 #include <string>
+#include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <torch/torch.h>
 
@@ -11,12 +13,9 @@
 #include <lrfinder/error.hpp>
 #include <lrfinder/torch/module.hpp>
 
-/// @file
-/// How a loss comes out of a model and a batch: the two forms of a criterion.
-
 namespace lrfinder::detail {
 
-/// Calls a criterion: a module or module holder through its forward(), all else as a callable.
+/// Calls a criterion: a module or module holder through forward(), everything else as a callable.
 template <class Criterion, class... Arguments, std::enable_if_t<is_model<Criterion>, int> = 0>
 auto call_criterion(Criterion& criterion, Arguments&&... arguments)
     -> decltype(module_of(criterion).forward(std::forward<Arguments>(arguments)...)) {
@@ -30,118 +29,108 @@ auto call_criterion(Criterion& criterion, Arguments&&... arguments)
 
 namespace traits {
 
+// The type of the batch with one input and one target. A vector of `Example`s, which an unmapped
+// dataset yields, is stacked. Every other type stays.
+template <class Batch>
+using collated_t = std::conditional_t<std::is_same_v<Batch, std::vector<torch::data::Example<>>>,
+                                      torch::data::Example<>, Batch>;
+template <class Model, class Batch>
+using output_t = decltype(forward(std::declval<Model&>(), input_of(std::declval<const Batch&>())));
+template <class Batch>
+using target_t = decltype(target_of(std::declval<const Batch&>()));
+
+template <class Model, class Batch>
+using metrics_t = std::enable_if_t<std::is_convertible_v<output_t<Model, Batch>, torch::Tensor> &&
+                                   std::is_convertible_v<target_t<Batch>, torch::Tensor>>;
+
 template <class Result>
-inline constexpr bool is_loss = std::is_convertible_v<Result, torch::Tensor>;
-
-template <class Model, class Criterion, class Batch, class = void>
-struct takes_output_and_target : std::false_type {};
+using loss_t = std::enable_if_t<std::is_convertible_v<Result, torch::Tensor>>;
 template <class Model, class Criterion, class Batch>
-struct takes_output_and_target<
-    Model, Criterion, Batch,
-    std::enable_if_t<is_batch<Batch> &&
-                     is_loss<decltype(call_criterion(
-                         std::declval<Criterion&>(),
-                         forward(std::declval<Model&>(), input_of(std::declval<Batch&>())),
-                         target_of(std::declval<Batch&>())))>>> : std::true_type {};
-
-template <class Model, class Criterion, class Batch, class = void>
-struct takes_model_and_batch : std::false_type {};
+using output_and_target_t = loss_t<decltype(call_criterion(std::declval<Criterion&>(),
+                                                           std::declval<output_t<Model, Batch>>(),
+                                                           std::declval<target_t<Batch>>()))>;
 template <class Model, class Criterion, class Batch>
-struct takes_model_and_batch<
-    Model, Criterion, Batch,
-    std::enable_if_t<is_loss<decltype(call_criterion(
-        std::declval<Criterion&>(), std::declval<Model&>(), std::declval<const Batch&>()))>>>
-    : std::true_type {};
+using model_and_batch_t = loss_t<decltype(call_criterion(
+    std::declval<Criterion&>(), std::declval<Model&>(), std::declval<const Batch&>()))>;
 
 }  // namespace traits
 
-/// True when the criterion is called with the model's output and the target of the batch, which is
-/// collated() where need be.
+/// True if the criterion can be called with the model's output and the target of the batch, which
+/// is stacked if necessary.
 template <class Model, class Criterion, class Batch>
-inline constexpr bool takes_output_and_target = traits::takes_output_and_target<
-    Model, Criterion, std::decay_t<decltype(collated(std::declval<const Batch&>()))>>::value;
+inline constexpr bool takes_output_and_target =
+    is_valid<traits::output_and_target_t, Model, Criterion, traits::collated_t<Batch>>;
 
-/// True when the criterion is called with the model itself and the whole batch. Where a criterion
-/// could be called both ways, it gets the output and the target.
+/// True if this model, criterion and batch give a loss. The criterion may also take the model and
+/// the whole batch. If both forms are possible, it gets the output and the target. The other form
+/// is then not even tried, because the body of a generic lambda may not compile with it.
 template <class Model, class Criterion, class Batch>
-inline constexpr bool takes_model_and_batch =
-    !takes_output_and_target<Model, Criterion, Batch> &&
-    traits::takes_model_and_batch<Model, Criterion, Batch>::value;
+inline constexpr bool is_criterion_for = std::disjunction_v<
+    traits::is_valid<std::tuple<Model, Criterion, traits::collated_t<Batch>>,
+                     traits::output_and_target_t>,
+    traits::is_valid<std::tuple<Model, Criterion, Batch>, traits::model_and_batch_t>>;
 
-/// True when a loss can be had from this model, criterion and batch.
-template <class Model, class Criterion, class Batch>
-inline constexpr bool is_criterion_for = takes_output_and_target<Model, Criterion, Batch> ||
-                                         takes_model_and_batch<Model, Criterion, Batch>;
-
-/// Throws InvalidStep unless the tensor is there.
-inline void require_defined(const torch::Tensor& tensor, const char* what) {
-  if (!tensor.defined()) {
+/// Throws InvalidStep if a tensor is undefined.
+template <class T>
+void require_defined(const T& value, const char* what) {
+  if constexpr (std::is_same_v<T, torch::Tensor>) {
+    if (value.defined()) return;
     throw InvalidStep(std::string("LRFinder: the batch has no ") + what +
                       ": its tensor is undefined");
   }
 }
-template <class T>
-void require_defined(const T&, const char*) {}
 
-/// What is evaluated on every batch: a model under a criterion.
+/// A model and a criterion. Together they give the loss of a batch.
 template <class Model, class Criterion>
 class Objective {
  public:
-  Objective(Kept<Model> its_model, Kept<Criterion> its_criterion)
+  Objective(Held<Model> its_model, Held<Criterion> its_criterion)
       : model_(std::move(its_model)), criterion_(std::move(its_criterion)) {}
 
   Model& model() noexcept { return model_; }
   Criterion& criterion() noexcept { return criterion_; }
 
-  /// The batch as it is evaluated: collated where the criterion takes an output and a target, and
-  /// on the device.
+  /// Returns the batch for forward_loss(): on the device, and stacked if the criterion takes an
+  /// output and a target.
   template <class Batch>
   static auto prepared(const Batch& batch, torch::Device device) {
-    if constexpr (takes_output_and_target<Model, Criterion, Batch>) {
-      return on_device(collated(batch), device);
+    constexpr bool is_stacked = takes_output_and_target<Model, Criterion, Batch> &&
+                                !std::is_same_v<traits::collated_t<Batch>, Batch>;
+    if constexpr (is_stacked) {
+      return on_device(torch::data::transforms::Stack<>().apply_batch(batch), device);
     } else {
       return on_device(batch, device);
     }
   }
 
-  /// True when metrics can be evaluated on batches of this type.
+  /// True if metrics can be evaluated on batches of this type.
   template <class Batch>
   static constexpr bool has_metrics() {
-    if constexpr (takes_output_and_target<Model, Criterion, Batch>) {
-      using Prepared = std::decay_t<decltype(collated(std::declval<const Batch&>()))>;
-      using Output =
-          decltype(forward(std::declval<Model&>(), input_of(std::declval<const Prepared&>())));
-      using Target = decltype(target_of(std::declval<const Prepared&>()));
-      return std::is_convertible_v<Output, torch::Tensor> &&
-             std::is_convertible_v<Target, torch::Tensor>;
-    } else {
-      return false;
-    }
+    return takes_output_and_target<Model, Criterion, Batch> &&
+           is_valid<traits::metrics_t, Model, traits::collated_t<Batch>>;
   }
 
   /// Runs the model and the criterion on a prepared batch.
-  ///
-  /// Throws InvalidStep when the batch has no tensors.
   template <class Batch>
-  Evaluation operator()(const Batch& batch) {
+  ForwardResult forward_loss(const Batch& batch) {
     if constexpr (takes_output_and_target<Model, Criterion, Batch>) {
       require_defined(input_of(batch), "input");
       require_defined(target_of(batch), "target");
       const auto output = forward(model(), input_of(batch));
-      torch::Tensor loss = call_criterion(criterion(), output, target_of(batch));
+      ForwardResult result{call_criterion(criterion(), output, target_of(batch)), {}, {}};
       if constexpr (has_metrics<Batch>()) {
-        return {std::move(loss), output, target_of(batch)};
-      } else {
-        return {std::move(loss), {}, {}};
+        result.output = output;
+        result.target = target_of(batch);
       }
+      return result;
     } else {
       return {call_criterion(criterion(), model(), batch), {}, {}};
     }
   }
 
  private:
-  Kept<Model> model_;
-  Kept<Criterion> criterion_;
+  Held<Model> model_;
+  Held<Criterion> criterion_;
 };
 
 }  // namespace lrfinder::detail

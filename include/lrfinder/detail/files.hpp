@@ -1,129 +1,66 @@
 #pragma once
 
-#include <cerrno>
-#include <cstdio>
-#include <memory>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <random>
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <utility>
 
 #include <lrfinder/detail/system.hpp>
 
-// Files as a whole. What fails throws std::system_error.
+// Files as a whole. A failure throws std::system_error.
 namespace lrfinder::detail {
 
-struct CloseFile {
-  void operator()(std::FILE* file) const noexcept { std::fclose(file); }
-};
-using File = std::unique_ptr<std::FILE, CloseFile>;
-
-/// The contents of a file.
-inline std::string read_file(const std::string& path) {
-  const File file(open_file(path, "rb"));
-  std::string contents;
-  char block[1 << 16];
-  while (const std::size_t size = std::fread(block, 1, sizeof(block), file.get())) {
-    contents.append(block, size);
-  }
-  if (std::ferror(file.get())) throw errno_failure(errno);
-  return contents;
-}
-
-/// Writes everything, down to the device.
-inline void write_all(std::FILE* file, std::string_view contents) {
-  if (std::fwrite(contents.data(), 1, contents.size(), file) != contents.size() ||
-      std::fflush(file) != 0) {
-    throw errno_failure(errno);
-  }
-  sync_file(file);
-}
-
-/// A new file beside `path`, which takes its place when it is complete and is removed otherwise.
-class Replacement {
- public:
-  explicit Replacement(std::string path) : path_(std::move(path)) {
-    for (int attempt = 0; !file_; ++attempt) {
-      name_ = path_.substr(0, path_.find_last_of(separators) + 1) + ".lrfinder-" +
-              std::to_string(process_id()) + "-" + std::to_string(attempt) + ".part";
-      try {
-        file_.reset(create_file(name_));
-      } catch (const std::system_error& fault) {
-        if (fault.code() != std::errc::file_exists || attempt == 100) throw;
-      }
-    }
-  }
-  Replacement(const Replacement&) = delete;
-  Replacement& operator=(const Replacement&) = delete;
-  ~Replacement() {
-    file_.reset();
-    if (!done_) remove_file(name_);
-  }
-
-  std::FILE* file() const noexcept { return file_.get(); }
-
-  /// Puts the new file in place of the old one, in one step.
-  void commit() {
-    if (std::fclose(file_.release()) != 0) throw errno_failure(errno);
-    move_file(name_, path_);
-    done_ = true;
-  }
-
- private:
-#ifdef _WIN32
-  static constexpr const char* separators = "/\\";
+/// A path from UTF-8 text. Refuses a NUL, at which the system would cut the path off.
+inline std::filesystem::path path_from(const std::string& text) {
+  if (text.find('\0') != std::string::npos) throw failure(std::errc::invalid_argument);
+#ifdef __cpp_char8_t
+  return std::u8string(text.begin(), text.end());
 #else
-  static constexpr const char* separators = "/";
+  return std::filesystem::u8path(text);
 #endif
-
-  std::string path_;
-  std::string name_;
-  File file_;
-  bool done_ = false;
-};
-
-/// Makes `contents` the contents of the file. An existing file keeps its old contents until the new
-/// ones are complete, and for good where they cannot be written; a link is followed; a device or a
-/// pipe is written to as it is.
-inline void replace_file(const std::string& path, std::string_view contents) {
-  const auto existing = existing_file(path);
-  if (existing && !existing->regular) {
-    const File file(open_file(path, "wb"));
-    write_all(file.get(), contents);
-    return;
-  }
-  Replacement replacement(existing ? existing->path : path);
-  if (existing) copy_permissions(*existing, replacement.file());
-  write_all(replacement.file(), contents);
-  replacement.commit();
 }
 
-/// A file for as long as this object lives. The system removes it however the process ends.
-class TemporaryFile {
- public:
-  /// `folder`: where the file is; empty for the system's folder for such files.
-  explicit TemporaryFile(const std::string& folder = {}) : file_(open_temporary_file(folder)) {}
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  ~TemporaryFile() { close_file(file_); }
+/// A path as UTF-8.
+inline std::string text_of(const std::filesystem::path& path) {
+  const auto text = path.u8string();
+  return {text.begin(), text.end()};
+}
 
-  /// Reads `size` bytes from a position, fewer where the file ends; returns how many.
+/// A path in `folder` that no other file has.
+inline std::filesystem::path unused_path(const std::filesystem::path& folder,
+                                         std::string_view ending) {
+  std::random_device random;
+  std::string name = "lrfinder-" + std::to_string(random()) + "-" + std::to_string(random());
+  return folder / name.append(ending);
+}
+
+/// An open file.
+class File {
+ public:
+  File(const std::filesystem::path& path, FileAccess access)
+      : descriptor_(open_file(path, access)) {}
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  ~File() { close_file(descriptor_); }
+
+  /// Reads `size` bytes from a position, or fewer at the end of the file. Returns how many.
   std::size_t read_at(std::uint64_t position, void* data, std::size_t size) const {
-    std::size_t done = 0;
-    while (done < size) {
-      const std::size_t got =
-          read_some(file_, position + done, static_cast<char*>(data) + done, size - done);
-      if (got == 0) break;
-      done += got;
+    seek_file(descriptor_, position);
+    std::size_t done = 0, got = 1;
+    for (; done < size && got > 0; done += got) {
+      got = read_some(descriptor_, static_cast<char*>(data) + done, size - done);
     }
     return done;
   }
 
   /// Writes `size` bytes to a position.
   void write_at(std::uint64_t position, const void* data, std::size_t size) {
+    seek_file(descriptor_, position);
     for (std::size_t done = 0; done < size;) {
-      done +=
-          write_some(file_, position + done, static_cast<const char*>(data) + done, size - done);
+      done += write_some(descriptor_, static_cast<const char*>(data) + done, size - done);
     }
   }
 
@@ -137,28 +74,60 @@ class TemporaryFile {
     return contents;
   }
 
-  /// Copies the file to a path where there is none, to stay there.
-  void keep(const std::string& path) const {
-    File copy(create_file(path));
-    try {
-      char block[1 << 16];
-      std::uint64_t position = 0;
-      while (const std::size_t size = read_at(position, block, sizeof(block))) {
-        if (std::fwrite(block, 1, size, copy.get()) != size) throw errno_failure(errno);
-        position += size;
-      }
-      write_all(copy.get(), "");  // fwrite takes no null pointer
-    } catch (const std::system_error&) {
-      copy.reset();
-      remove_file(path);
-      throw;
-    }
-  }
-
-  FileHandle handle() const noexcept { return file_; }
+  int descriptor() const noexcept { return descriptor_; }
 
  private:
-  FileHandle file_;
+  int descriptor_;
 };
+
+/// The folder for temporary files: `folder`, or that of the system if `folder` is empty.
+inline std::filesystem::path temporary_folder(const std::string& folder = {}) {
+  return folder.empty() ? std::filesystem::temp_directory_path() : path_from(folder);
+}
+
+/// A file without a name, for this user only. The system removes it however the process ends.
+///
+/// Throws std::filesystem::filesystem_error with the folder if no file can be made in the folder.
+inline File temporary_file(const std::filesystem::path& folder) {
+  try {
+    return File(unused_path(folder, ".tmp"), FileAccess::create_temporary);
+  } catch (const std::system_error& fault) {
+    throw std::filesystem::filesystem_error("cannot make a temporary file", folder, fault.code());
+  }
+}
+
+/// The contents of a file.
+inline std::string read_file(const std::string& path) {
+  return File(path_from(path), FileAccess::read).contents();
+}
+
+/// Writes `contents` to the file. An existing file is replaced when the new contents are complete;
+/// if they cannot be written, it keeps the old contents. Links are followed. Devices and pipes are
+/// written to directly.
+inline void replace_file(const std::string& path, std::string_view contents) {
+  namespace fs = std::filesystem;
+  fs::path target = path_from(path);
+  std::error_code ignored;
+  const fs::file_status old = fs::status(target, ignored);
+  const bool exists = fs::exists(old);
+  if (exists && !fs::is_regular_file(old)) {
+    File(target, FileAccess::write).write_at(0, contents.data(), contents.size());
+    return;
+  }
+  if (exists) target = fs::canonical(target);
+  const fs::path part = unused_path(target.parent_path(), ".part");
+  try {
+    {
+      File file(part, FileAccess::create);
+      if (exists) fs::permissions(part, old.permissions(), ignored);
+      file.write_at(0, contents.data(), contents.size());
+      sync_file(file.descriptor());
+    }
+    fs::rename(part, target);
+  } catch (...) {
+    fs::remove(part, ignored);
+    throw;
+  }
+}
 
 }  // namespace lrfinder::detail

@@ -1,47 +1,87 @@
 #pragma once
 
+#include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <clocale>
+#include <cmath>
 #include <cstddef>
+#include <cstdlib>
+#include <ios>
+#include <locale>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <system_error>
-
-// Numbers as text, read and written the same in any locale.
-//
-// libc++, the standard library of macOS, and that of GCC 10 do not have all of std::to_chars and
-// std::from_chars for double. There the C library serves: see number_text_fallback.hpp.
-#ifndef __cpp_lib_to_chars
-#include <lrfinder/detail/number_text_fallback.hpp>
+#ifdef __APPLE__
+#include <xlocale.h>
 #endif
 
+// Numbers as text. They are read and written alike in all locales.
 namespace lrfinder::detail {
 
-#ifdef __cpp_lib_to_chars
-/// What std::to_chars writes for a number.
-template <class... Format>
-std::string converted(double value, Format... format) {
-  char digits[512];  // without an exponent a number has up to 309 digits before the point
-  return {digits, std::to_chars(digits, digits + sizeof(digits), value, format...).ptr};
+/// A number with `digits` significant digits. With `format` std::ios::fixed: with so many decimals.
+inline std::string printed(double value, int digits, std::ios::fmtflags format = {}) {
+  std::ostringstream text;
+  text.imbue(std::locale::classic());
+  text.flags(format);
+  text.precision(digits);
+  text << value;
+  return text.str();
 }
 
-inline std::string shortest_text(double value) { return converted(value); }
-inline std::string general_text(double value, int precision) {
-  return converted(value, std::chars_format::general, precision);
+#ifndef _WIN32
+// Some standard libraries lack std::to_chars or std::from_chars for double: libc++ (macOS) and that
+// of GCC 10. There, the C library is used. strtod and printf of glibc and macOS round correctly, so
+// a written number is read back exactly. fast_float would be faster, but can only read, and users
+// would have to install it.
+namespace fallback {
+
+/// Like std::from_chars, but the whole text must be a number.
+inline std::optional<double> double_from(std::string_view text) {
+  // strtod also takes blanks, a plus sign and hexadecimal numbers.
+  const bool begins_well =
+      !text.empty() && std::string_view("-.0123456789iInN").find(text[0]) != std::string_view::npos;
+  if (!begins_well || text.find_first_of("xX") != std::string_view::npos) return std::nullopt;
+  const std::string terminated(text);
+  static const ::locale_t with_point = ::newlocale(LC_ALL_MASK, "C", nullptr);
+  char* stop = nullptr;
+  errno = 0;
+  const double value = ::strtod_l(terminated.c_str(), &stop, with_point);
+  const bool out_of_range = errno == ERANGE && (std::isinf(value) || value == 0);
+  if (out_of_range || stop != terminated.c_str() + terminated.size()) return std::nullopt;
+  return value;
 }
-inline std::string fixed_text(double value, int decimals) {
-  return converted(value, std::chars_format::fixed, decimals);
+
+/// Like std::to_chars.
+inline std::string to_text(double value) {
+  if (!std::isfinite(value)) return printed(value, 1);
+  int digits = 0;  // behind the first one
+  std::string scientific = printed(value, digits, std::ios::scientific);
+  while (double_from(scientific) != value) {
+    scientific = printed(value, ++digits, std::ios::scientific);
+  }
+  const int exponent = std::atoi(scientific.c_str() + scientific.find('e') + 1);
+  const std::string fixed = printed(value, std::max(0, digits - exponent), std::ios::fixed);
+  return fixed.size() <= scientific.size() ? fixed : scientific;
 }
-#else
-using fallback::fixed_text;
-using fallback::general_text;
-using fallback::shortest_text;
+
+}  // namespace fallback
 #endif
 
-/// The shortest text that reads back as the same number: "0.1", "1e-07", "-inf".
-inline std::string to_text(double value) { return shortest_text(value); }
+#ifdef __cpp_lib_to_chars
+/// The shortest text that reads back as the same number, with or without an exponent: "0.1",
+/// "1e-07", "-inf".
+inline std::string to_text(double value) {
+  char digits[32];
+  return {digits, std::to_chars(digits, digits + sizeof(digits), value).ptr};
+}
+#else
+using fallback::to_text;
+#endif
 
-/// The number that the whole of `text` spells; nothing where it spells none, or one out of range.
+/// The number in `text`. Nothing if the whole text is not a number, or is out of range.
 template <class Number>
 std::optional<Number> number_from(std::string_view text) {
   Number value{};
@@ -58,10 +98,10 @@ inline std::optional<double> number_from(std::string_view text) {
 }
 #endif
 
-/// A number as people write it: rounded to some significant digits, its exponent without padding:
+/// A number for people: rounded to some significant digits, and without padding in the exponent:
 /// "0.0123", "1.2e-5".
 inline std::string rounded(double value, int significant_digits = 3) {
-  std::string text = general_text(value, significant_digits);
+  std::string text = printed(value, significant_digits);
   const std::size_t exponent = text.find('e');
   if (exponent == std::string::npos) return text;
   std::size_t padding = exponent + 2;

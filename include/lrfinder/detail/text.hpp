@@ -2,132 +2,128 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <locale>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
 
-// Text of users, by its characters, for pictures and messages.
+#include <lrfinder/error.hpp>
+
+// Functions that prepare texts of users for pictures and messages.
 namespace lrfinder::detail {
 
-/// Number of bytes of the UTF-8 character that a text begins with; 0 where it begins with none.
-inline std::size_t character_size(std::string_view text) {
+/// Joins the parts into one text. Each is written with operator<<, in the classic locale.
+template <class... Parts>
+std::string concat(const Parts&... parts) {
+  std::ostringstream text;
+  text.imbue(std::locale::classic());
+  (text << ... << parts);
+  return text.str();
+}
+
+/// Throws InvalidOption if `holds` is false. The message consists of the parts.
+template <class... Parts>
+void require_option(bool holds, const Parts&... parts) {
+  if (!holds) throw InvalidOption(concat(parts...));
+}
+
+/// A character of a text.
+struct Character {
+  std::string_view bytes;
+  bool is_utf8;     ///< if it is not, it is a single byte
+  bool is_control;  ///< a line break is one
+};
+
+/// The character that a text begins with.
+inline Character first_character(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(0);
-  const std::size_t size = lead < 0x80                   ? 1
-                           : lead >= 0xC2 && lead < 0xE0 ? 2
-                           : lead >= 0xE0 && lead < 0xF0 ? 3
-                           : lead >= 0xF0 && lead < 0xF5 ? 4
-                                                         : 0;
-  if (size == 0 || size > text.size()) return 0;
-  for (std::size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
+  const unsigned lead = byte(0);
+  const std::size_t size = lead < 0x80   ? 1
+                           : lead < 0xC0 ? 0
+                           : lead < 0xE0 ? 2
+                           : lead < 0xF0 ? 3
+                                         : 4;
+  std::size_t read = 1;
+  char32_t code = lead & (0xFFU >> size);
+  for (; read < size && read < text.size() && (byte(read) & 0xC0) == 0x80; ++read) {
+    code = code << 6 | (byte(read) & 0x3F);
   }
-  const bool overlong = (lead == 0xE0 && byte(1) < 0xA0) || (lead == 0xF0 && byte(1) < 0x90);
-  const bool surrogate = lead == 0xED && byte(1) >= 0xA0;
-  const bool too_large = lead == 0xF4 && byte(1) >= 0x90;
-  const bool no_character = lead == 0xEF && byte(1) == 0xBF && byte(2) >= 0xBE;
-  return overlong || surrogate || too_large || no_character ? 0 : size;
+  constexpr char32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};  // a longer form is no UTF-8
+  const bool is_surrogate = code >= 0xD800 && code < 0xE000;
+  const bool is_utf8 = read == size && lead < 0xF8 && code >= smallest[size] && code <= 0x10FFFF &&
+                       !is_surrogate && code != 0xFFFE && code != 0xFFFF;
+  const bool is_control = code < 0x20 || (code >= 0x7F && code < 0xA0);
+  return {text.substr(0, is_utf8 ? size : 1), is_utf8, is_utf8 && is_control};
 }
 
-/// Whether a character of a text is a control character; a line break is one.
-inline bool is_control(std::string_view character) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(character[i]); };
-  return byte(0) < 0x20 || byte(0) == 0x7F ||
-         (character.size() == 2 && byte(0) == 0xC2 && byte(1) < 0xA0);
+/// Calls `use` with each Character of a text.
+template <class Use>
+void each_character(std::string_view text, Use&& use) {
+  while (!text.empty()) {
+    const Character character = first_character(text);
+    use(character);
+    text.remove_prefix(character.bytes.size());
+  }
 }
 
-/// The characters of a text. Bytes that are no UTF-8 become replacement characters, and control
-/// characters blanks; only line breaks stay.
+/// The characters of a text. A byte that is not UTF-8 becomes a replacement character. A control
+/// character becomes a blank, unless it is a line break.
 inline std::vector<std::string> characters(std::string_view text) {
   std::vector<std::string> result;
-  while (!text.empty()) {
-    const std::size_t size = character_size(text);
-    const std::string_view character = text.substr(0, std::max<std::size_t>(1, size));
-    if (size == 0) {
-      result.emplace_back("\uFFFD");
-    } else if (is_control(character) && character != "\n") {
-      result.emplace_back(" ");
-    } else {
-      result.emplace_back(character);
-    }
-    text.remove_prefix(character.size());
-  }
+  each_character(text, [&](const Character& character) {
+    const bool is_blank = character.is_control && character.bytes != "\n";
+    result.emplace_back(!character.is_utf8 ? "\uFFFD" : is_blank ? " " : character.bytes);
+  });
   return result;
 }
 
-/// A text as an error message shows it: control characters and bytes that are no UTF-8 as `\xHH`,
-/// so that they neither end the message nor act on a terminal.
+/// A text for an error message. Control characters and bytes that are not UTF-8 become `\xHH`, so
+/// that they cannot end the message or control the terminal.
 inline std::string printable(std::string_view text) {
   static constexpr char hex[] = "0123456789abcdef";
   std::string result;
-  while (!text.empty()) {
-    const std::size_t size = character_size(text);
-    const std::string_view character = text.substr(0, std::max<std::size_t>(1, size));
-    text.remove_prefix(character.size());
-    if (size > 0 && !is_control(character)) {
-      result += character;
-      continue;
-    }
-    for (const char letter : character) {
+  each_character(text, [&](const Character& character) {
+    const bool is_shown = character.is_utf8 && !character.is_control;
+    if (is_shown) result += character.bytes;
+    for (const char letter : is_shown ? "" : character.bytes) {
       const auto byte = static_cast<unsigned char>(letter);
       result += {'\\', 'x', hex[byte >> 4], hex[byte & 15]};
     }
-  }
+  });
   return result;
 }
 
-/// Breaks a text into lines of at most `width` characters, at blanks where it can. What `max_lines`
-/// cannot hold is left out, and an ellipsis says so.
+/// Breaks a text into lines of at most `width` characters, at blanks if possible: at least one
+/// line, at most `max_lines`. A longer text is cut off and ends with an ellipsis.
 inline std::vector<std::string> wrapped(std::string_view text, std::size_t width,
                                         std::size_t max_lines) {
-  std::vector<std::vector<std::string>> lines(1);
-  for (auto& character : characters(text)) {
-    if (character == "\n") {
-      lines.emplace_back();
-      continue;
-    }
-    if (lines.back().size() == width) {
-      std::vector<std::string> next;
-      auto& line = lines.back();
-      std::size_t blank = line.size();
-      while (blank > 0 && line[blank - 1] != " ") --blank;
-      if (blank > 0 && character != " ") {
-        next.assign(line.begin() + static_cast<std::ptrdiff_t>(blank), line.end());
-        line.resize(blank - 1);
-      }
-      lines.push_back(std::move(next));
-      if (character == " ") continue;
-    }
-    lines.back().push_back(std::move(character));
+  const std::vector<std::string> all = characters(text);
+  std::vector<std::string> lines;
+  std::size_t begin = 0;
+  for (bool is_cut = false, more = true; more && !is_cut;) {
+    std::size_t end = begin;
+    while (end < std::min(all.size(), begin + width) && all[end] != "\n") ++end;
+    more = end < all.size();
+    const bool in_word = more && all[end] != "\n" && all[end] != " ";
+    std::size_t word = end;
+    while (in_word && word > begin && all[word - 1] != " ") --word;
+    if (in_word && word > begin) end = word - 1;
+    is_cut = more && lines.size() + 1 == max_lines;
+    if (is_cut && end - begin == width) --end;
+    lines.emplace_back();
+    while (begin < end) lines.back() += all[begin++];
+    if (is_cut) lines.back() += "\u2026";
+    if (more && (all[begin] == " " || all[begin] == "\n")) ++begin;
   }
-  if (lines.size() > max_lines) {
-    lines.resize(max_lines);
-    auto& last = lines.back();
-    if (last.size() == width) last.pop_back();
-    last.emplace_back("\u2026");
-  }
-  std::vector<std::string> result;
-  for (const auto& line : lines) {
-    result.emplace_back();
-    for (const auto& character : line) result.back() += character;
-  }
-  return result;
+  return lines;
 }
 
-/// A text in one line of at most `width` characters.
+/// A text as one line of at most `width` characters. A longer text is cut off.
 inline std::string shortened(std::string_view text, std::size_t width) {
   std::string line(text);
-  for (char& letter : line) {
-    if (letter == '\n') letter = ' ';
-  }
+  std::replace(line.begin(), line.end(), '\n', ' ');
   return wrapped(line, width, 1).front();
-}
-
-/// Number of characters of a text that is UTF-8.
-inline std::size_t length(std::string_view text) {
-  std::size_t count = 0;
-  for (const char letter : text) count += (static_cast<unsigned char>(letter) & 0xC0) != 0x80;
-  return count;
 }
 
 }  // namespace lrfinder::detail

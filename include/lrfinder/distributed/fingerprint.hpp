@@ -1,8 +1,9 @@
 #pragma once
 
-#include <cstddef>
+#include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <locale>
 #include <optional>
 #include <ostream>
 #include <sstream>
@@ -10,56 +11,55 @@
 #include <utility>
 #include <vector>
 
+#include <lrfinder/detail/text.hpp>
 #include <lrfinder/error.hpp>
 
 namespace lrfinder::detail {
 
-/// What all ranks of a test have to agree on: names with values, as text.
+/// The settings that must be equal on all ranks of a test: names with values, as text.
 class Fingerprint {
  public:
-  /// Adds a value by its name: a number, a text, or a list of them.
+  /// Adds a name with its value: a number, a text, or a list of numbers or texts.
   template <class Value>
   Fingerprint& add(const std::string& name, const Value& value) {
     std::ostringstream text;
+    text.imbue(std::locale::classic());
     text.precision(std::numeric_limits<double>::max_digits10);
     write(text, value);
-    lines_.push_back(line(one_line(name), one_line(text.str())));
+    for (std::string line : {name, text.str()}) {
+      std::replace(line.begin(), line.end(), '\n', ' ');
+      text_ += line + '\n';
+    }
     return *this;
   }
 
-  /// All of it as one text.
-  std::string text() const {
-    std::string all;
-    for (const std::string& line : lines_) all += line;
-    return all;
-  }
+  /// All names and values as one text: a line for each name, followed by a line for its value.
+  const std::string& text() const noexcept { return text_; }
 
-  /// Throws InvalidOption for the first value that differs from that of rank 0, whose text() is
-  /// given. `demand`: how the message ends.
+  /// Throws InvalidOption if a value differs from rank 0. The message names the first such value.
+  /// `of_rank_0`: the text() of rank 0. `demand`: the end of the message.
   void require_same(
       const std::string& of_rank_0, std::int64_t rank,
       const std::string& demand = "all ranks have to run the same test on the same model") const {
-    std::istringstream text(of_rank_0);
-    for (std::size_t i = 0;; ++i) {
-      std::string name, value;
-      const bool there = std::getline(text, name) && std::getline(text, value);
-      if (!there && i == lines_.size()) return;
-      if (there && i < lines_.size() && lines_[i] == line(name, value)) continue;
-      const auto [my_name, my_value] = i < lines_.size() ? split(lines_[i]) : split("nothing\n\n");
-      std::ostringstream message;
-      message << "LRFinder: ";
-      if (there && my_name == name) {
-        message << name << " is " << my_value << " on rank " << rank << " and " << value;
-      } else {
-        message << "there is " << my_name << " on rank " << rank << " and "
-                << (there ? name : "nothing");
-      }
-      message << " on rank 0; " << demand;
-      throw InvalidOption(message.str());
+    if (text_ == of_rank_0) return;
+    std::istringstream here(text_), there(of_rank_0);
+    for (;;) {
+      const auto [name, value] = next(here);
+      const auto [other_name, other_value] = next(there);
+      require_option(name == other_name, "LRFinder: there is ", name, " on rank ", rank, " and ",
+                     other_name, " on rank 0; ", demand);
+      require_option(value == other_value, "LRFinder: ", name, " is ", value, " on rank ", rank,
+                     " and ", other_value, " on rank 0; ", demand);
     }
   }
 
  private:
+  static std::pair<std::string, std::string> next(std::istream& text) {
+    std::string name, value;
+    if (!std::getline(text, name) || !std::getline(text, value)) return {"nothing", ""};
+    return {name, value};
+  }
+
   template <class Value>
   static void write(std::ostream& out, const Value& value) {
     out << value;
@@ -70,30 +70,10 @@ class Fingerprint {
   }
   template <class Value>
   static void write(std::ostream& out, const std::optional<Value>& value) {
-    if (value) {
-      write(out, *value);
-    } else {
-      out << "none";
-    }
+    value ? out << *value : out << "none";
   }
 
-  static std::string line(std::string name, const std::string& value) {
-    return name.append("\n").append(value).append("\n");
-  }
-
-  static std::string one_line(std::string text) {
-    for (char& letter : text) {
-      if (letter == '\n') letter = ' ';
-    }
-    return text;
-  }
-
-  static std::pair<std::string, std::string> split(const std::string& line) {
-    const std::size_t end = line.find('\n');
-    return {line.substr(0, end), line.substr(end + 1, line.size() - end - 2)};
-  }
-
-  std::vector<std::string> lines_;
+  std::string text_;
 };
 
 }  // namespace lrfinder::detail

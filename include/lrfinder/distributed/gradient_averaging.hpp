@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -9,41 +10,101 @@
 
 #include <torch/torch.h>
 
-#include <lrfinder/distributed/broadcast.hpp>
+#include <lrfinder/communicator.hpp>
 #include <lrfinder/error.hpp>
-#include <lrfinder/ranks.hpp>
+#include <lrfinder/torch/optimizer.hpp>
+
+/// @file
+/// Exchanges tensors between ranks in buckets: averages gradients, and sends tensors of rank 0.
 
 namespace lrfinder::detail {
 
-/// Averages the gradients of an optimizer's parameters over ranks, as DistributedDataParallel does:
-/// divided by the number of ranks and summed, in buckets of 25 MB. A parameter that got a gradient
-/// only on some ranks counts as zero on the others; one that got none anywhere stays without.
+/// The maximum size of a bucket, as in DistributedDataParallel (bucket_cap_mb).
+inline constexpr auto bucket_bytes = std::int64_t{25} << 20;
+
+/// Tensors of one type on one device that are sent together.
+struct Bucket {
+  std::vector<torch::Tensor> tensors;
+  std::int64_t bytes = 0;
+};
+
+/// Puts tensors into buckets of at most `max_bytes`. A larger tensor gets its own bucket.
+inline std::vector<Bucket> in_buckets(const std::vector<torch::Tensor>& tensors,
+                                      std::int64_t max_bytes) {
+  std::vector<Bucket> buckets;
+  for (const torch::Tensor& tensor : tensors) {
+    const auto bytes = static_cast<std::int64_t>(tensor.nbytes());
+    auto bucket = std::find_if(buckets.begin(), buckets.end(), [&](const Bucket& each) {
+      const torch::Tensor& first = each.tensors.front();
+      return each.bytes + bytes <= max_bytes && first.scalar_type() == tensor.scalar_type() &&
+             first.device() == tensor.device();
+    });
+    if (bucket == buckets.end()) bucket = buckets.emplace(bucket);
+    bucket->tensors.push_back(tensor);
+    bucket->bytes += bytes;
+  }
+  return buckets;
+}
+
+/// Tensors of any types, without duplicates. Types, shapes and order are the same on all ranks.
+class TensorList {
+ public:
+  /// Adds a tensor if it is not listed yet and has plain memory (not undefined, sparse or empty).
+  void add(const torch::Tensor& tensor) {
+    if (!tensor.defined() || tensor.layout() != torch::kStrided || tensor.numel() == 0) return;
+    if (seen_.insert(tensor.unsafeGetTensorImpl()).second) tensors_.push_back(tensor);
+  }
+
+  const std::vector<torch::Tensor>& tensors() const noexcept { return tensors_; }
+
+  /// Gives the tensors the values that they have on rank 0. Large tensors are sent without a copy.
+  void broadcast(Communicator& ranks) const {
+    const torch::NoGradGuard without_gradients;
+    for (const Bucket& bucket : in_buckets(tensors_, bucket_bytes)) {
+      std::vector<torch::Tensor> flat;
+      for (const torch::Tensor& tensor : bucket.tensors) {
+        flat.push_back(tensor.contiguous().view({-1}));
+      }
+      const torch::Tensor together = flat.size() == 1 ? flat.front() : torch::cat(flat);
+      ranks.broadcast(together.view(torch::kByte));
+      std::int64_t begin = 0;
+      for (const torch::Tensor& tensor : bucket.tensors) {
+        const torch::Tensor received = together.narrow(0, begin, tensor.numel());
+        if (!received.is_alias_of(tensor)) tensor.copy_(received.view(tensor.sizes()));
+        begin += tensor.numel();
+      }
+    }
+  }
+
+ private:
+  std::vector<torch::Tensor> tensors_;
+  std::unordered_set<const c10::TensorImpl*> seen_;
+};
+
+/// Averages the gradients of an optimizer's parameters over all ranks, as DistributedDataParallel
+/// does: divides them by the number of ranks and sums them, in buckets of 25 MB. A parameter with a
+/// gradient on some ranks counts as zero on the others. If no rank has one, nothing is done.
 ///
-/// The gradients of a bucket move into one piece of memory and stay there, so that a backward pass
-/// that adds to them (after zeroing in place) leaves nothing to copy the next time.
-/// DistributedDataParallel begins during the backward pass; here it comes after, when all ranks are
-/// known to have reached this point (see HealthCheck).
+/// The gradients of a bucket move into one piece of memory and stay there. If a later backward pass
+/// adds to them (after zeroing in place), they need not be copied again. DistributedDataParallel
+/// begins during the backward pass. Here, averaging begins when all ranks are known to have
+/// finished the backward pass (see HealthCheck).
 class GradientAveraging {
  public:
   explicit GradientAveraging(const torch::optim::Optimizer& optimizer,
                              std::int64_t max_bucket_bytes = bucket_bytes)
       : bucket_bytes_(max_bucket_bytes) {
-    std::unordered_set<const c10::TensorImpl*> seen;
-    for (const auto& group : optimizer.param_groups()) {
-      for (const auto& parameter : group.params()) {
-        if (parameter.requires_grad() && seen.insert(parameter.unsafeGetTensorImpl()).second) {
-          parameters_.push_back(parameter);
-        }
-      }
+    for (const torch::Tensor& parameter : parameters_of(optimizer)) {
+      if (parameter.requires_grad()) parameters_.add(parameter);
     }
   }
 
-  /// How many parameters have no gradient on this rank.
+  /// The number of parameters without a gradient on this rank.
   ///
-  /// Throws InvalidStep for a sparse gradient, which cannot be averaged.
+  /// Throws InvalidStep if a gradient is sparse, because it cannot be averaged.
   std::int64_t missing() const {
     std::int64_t count = 0;
-    for (const torch::Tensor& parameter : parameters_) {
+    for (const torch::Tensor& parameter : parameters_.tensors()) {
       const torch::Tensor& gradient = parameter.grad();
       if (!gradient.defined()) {
         ++count;
@@ -56,20 +117,27 @@ class GradientAveraging {
     return count;
   }
 
-  /// Averages. `some_missing`: whether missing() was positive on any rank; the same on all.
+  /// Averages the gradients. `some_missing`: whether missing() is positive on any rank.
   ///
-  /// Throws what the ranks throw, when nothing is under way any more.
-  void operator()(Ranks& ranks, bool some_missing) const {
+  /// If `ranks` throws, waits for all sums in progress, and then throws the same exception.
+  void run(Communicator& ranks, bool some_missing) const {
     const torch::NoGradGuard without_gradients;
     if (some_missing) fill_in(ranks);
+    std::vector<torch::Tensor> parameters;
+    for (const torch::Tensor& parameter : parameters_.tensors()) {
+      if (parameter.grad().defined()) parameters.push_back(parameter);
+    }
     std::vector<Sum> under_way;
     try {
-      for (const std::vector<torch::Tensor>& bucket : buckets()) {
-        under_way.push_back(begin_sum(in_one_piece(bucket), ranks));
+      for (const Bucket& bucket : in_buckets(parameters, bucket_bytes_)) {
+        under_way.push_back(begin_sum(gradients_in_one_piece(bucket.tensors), ranks));
       }
-      for (Sum& sum : under_way) finish(sum);
+      for (Sum& sum : under_way) {
+        std::exchange(sum.wait, nullptr)();
+        if (!sum.summed.is_alias_of(sum.gradients)) sum.gradients.copy_(sum.summed);
+      }
     } catch (...) {
-      // A sum that is still under way could write into gradients that have been restored.
+      // A sum that is still in progress could write into gradients that were restored meanwhile.
       for (Sum& sum : under_way) give_up(sum);
       throw;
     }
@@ -82,93 +150,68 @@ class GradientAveraging {
     std::function<void()> wait;
   };
 
-  // Zeros where another rank has a gradient and this one has none.
-  void fill_in(Ranks& ranks) const {
+  // Sets a gradient to zeros if this rank has none and another rank has one.
+  void fill_in(Communicator& ranks) const {
+    const std::vector<torch::Tensor>& parameters = parameters_.tensors();
     std::vector<double> has_gradient;
-    for (const torch::Tensor& parameter : parameters_) {
+    for (const torch::Tensor& parameter : parameters) {
       has_gradient.push_back(parameter.grad().defined() ? 1 : 0);
     }
     has_gradient = ranks.sum(std::move(has_gradient));
-    for (std::size_t i = 0; i < parameters_.size(); ++i) {
-      if (has_gradient[i] == 0 || parameters_[i].grad().defined()) continue;
-      parameters_[i].mutable_grad() = torch::zeros_like(parameters_[i]);
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      if (has_gradient[i] == 0 || parameters[i].grad().defined()) continue;
+      parameters[i].mutable_grad() = torch::zeros_like(parameters[i]);
     }
   }
 
-  // The parameters that have a gradient, in their order, each bucket of one type on one device.
-  std::vector<std::vector<torch::Tensor>> buckets() const {
-    std::vector<std::vector<torch::Tensor>> found;
-    std::int64_t bytes = 0;
-    for (const torch::Tensor& parameter : parameters_) {
-      const torch::Tensor& gradient = parameter.grad();
-      if (!gradient.defined()) continue;
-      const auto more = static_cast<std::int64_t>(gradient.nbytes());
-      const bool fits = !found.empty() && bytes + more <= bucket_bytes_ &&
-                        gradient.scalar_type() == found.back().front().grad().scalar_type() &&
-                        gradient.device() == found.back().front().grad().device();
-      if (!fits) {
-        found.emplace_back();
-        bytes = 0;
-      }
-      found.back().push_back(parameter);
-      bytes += more;
-    }
-    return found;
-  }
-
-  // The gradients of a bucket as one flat tensor, whose memory they share from here on.
-  static torch::Tensor in_one_piece(const std::vector<torch::Tensor>& bucket) {
-    const torch::Tensor& first = bucket.front().grad();
+  // Moves the gradients of some parameters into one flat tensor, and returns that tensor.
+  static torch::Tensor gradients_in_one_piece(const std::vector<torch::Tensor>& parameters) {
+    const torch::Tensor first = parameters.front().grad();
     std::int64_t numel = 0;
     bool in_place = true;
     std::vector<torch::Tensor> flat;
-    for (const torch::Tensor& parameter : bucket) {
+    for (const torch::Tensor& parameter : parameters) {
       const torch::Tensor& gradient = parameter.grad();
       in_place = in_place && gradient.is_contiguous() && gradient.is_alias_of(first) &&
                  gradient.storage_offset() == first.storage_offset() + numel;
       numel += gradient.numel();
+      flat.push_back(gradient.reshape({-1}));
     }
     if (in_place) return part(first, first.storage_offset(), {numel});
-    for (const torch::Tensor& parameter : bucket) flat.push_back(parameter.grad().reshape({-1}));
     torch::Tensor together = torch::cat(flat);
     std::int64_t begin = 0;
-    for (const torch::Tensor& parameter : bucket) {
+    for (const torch::Tensor& parameter : parameters) {
       parameter.mutable_grad() = part(together, begin, parameter.sizes());
       begin += parameter.numel();
     }
     return together;
   }
 
-  // Not a view, which zero_grad() could not detach.
+  // The result is not a view, because zero_grad() could not detach a view.
   static torch::Tensor part(const torch::Tensor& whole, std::int64_t begin,
                             torch::IntArrayRef sizes) {
     torch::Tensor tensor = torch::empty({0}, whole.options());
     return tensor.set_(whole.storage(), begin, sizes, c10::contiguous_strides(sizes));
   }
 
-  static Sum begin_sum(const torch::Tensor& gradients, Ranks& ranks) {
+  static Sum begin_sum(const torch::Tensor& gradients, Communicator& ranks) {
     torch::Tensor summed = gradients.is_complex() ? torch::view_as_real(gradients) : gradients;
-    // Half precision has too few digits to sum in, and not every engine knows it.
+    // Half precision has too few digits for a sum, and some process groups do not support it.
     const auto type = gradients.scalar_type();
     if (type == torch::kHalf || type == torch::kBFloat16) summed = gradients.to(torch::kFloat);
-    // Before the sum, as DistributedDataParallel does it: large gradients do not overflow.
+    // Divides before the sum, as DistributedDataParallel does, so that the sum does not overflow.
     summed.div_(ranks.size());
     return {gradients, summed, ranks.begin_sum(summed)};
-  }
-
-  static void finish(Sum& sum) {
-    std::exchange(sum.wait, nullptr)();
-    if (!sum.summed.is_alias_of(sum.gradients)) sum.gradients.copy_(sum.summed);
   }
 
   static void give_up(Sum& sum) noexcept {
     try {
       if (sum.wait) sum.wait();
-    } catch (...) {  // what came first is thrown
+    } catch (...) {  // the caller throws the first exception
     }
   }
 
-  std::vector<torch::Tensor> parameters_;
+  TensorList parameters_;
   std::int64_t bucket_bytes_;
 };
 

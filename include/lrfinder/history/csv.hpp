@@ -1,6 +1,9 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -12,87 +15,225 @@
 #include <lrfinder/detail/text.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/csv_format.hpp>
-#include <lrfinder/history/csv_reader.hpp>
 #include <lrfinder/history/history.hpp>
 
 namespace lrfinder {
+namespace detail {
 
-/// A history as CSV text: comment lines with the settings of the test and why it ended, then a
-/// header, then one row for each iteration. pandas reads it with
-/// `pandas.read_csv(path, comment="#")`.
+/// Reads a history from CSV text, line by line.
+class CsvReader {
+ public:
+  CsvReader(std::string_view text, const std::string& source) : rest_(text), source_(source) {
+    if (const auto unmarked = after("\xEF\xBB\xBF", rest_)) rest_ = *unmarked;  // byte-order mark
+    history_.found.emplace();
+  }
+
+  History read() {
+    while (next_line() && columns_.empty()) {
+      line_.front() == '#' ? read_setting(line_.substr(1)) : read_header();
+    }
+    if (columns_.empty())
+      fail("there is no header; it must name the columns, at least lr and loss");
+    for (; !line_.empty(); next_line()) {
+      if (line_.front() != '#') read_row();
+    }
+    if (is_saved() && iterations_ != history_.size()) {
+      fail("there are ", history_.size(), " iterations but ", iterations_,
+           " were saved; the file is not complete");
+    }
+    if (history_.raw_loss.empty()) history_.raw_loss = history_.loss;
+    const auto found = settings_seen_.lower_bound("found_");
+    if (found == settings_seen_.end() || !after("found_", *found)) {
+      history_.found.reset();
+    } else if (!history_.empty()) {
+      history_.found->index = nearest_index(history_.lr, history_.found->lr);
+    }
+    return std::move(history_);
+  }
+
+ private:
+  struct Column {
+    std::string_view name;
+    std::vector<double>* values;  // null for the column `iteration`
+    bool holds_rates;
+  };
+
+  template <class... Parts>
+  [[noreturn]] void fail(const Parts&... reason) const {
+    throw InvalidHistory(concat(printable(source_), ':', line_number_, ": ", reason...));
+  }
+
+  /// Whether to_csv() wrote the text. Such a text tells its number of iterations.
+  bool is_saved() const { return settings_seen_.count("iterations") > 0; }
+
+  /// Quotes a piece of the text for a message.
+  static std::string quoted(std::string_view field) {
+    constexpr std::size_t max_length = 40;
+    return concat('"', printable(field.substr(0, max_length)),
+                  field.size() > max_length ? "...\"" : "\"");
+  }
+
+  /// Goes to the next line that is not blank. At the end, returns false and leaves an empty line.
+  bool next_line() {
+    line_ = {};
+    while (line_.empty() && !rest_.empty()) {
+      const std::size_t end = rest_.find('\n');
+      ++line_number_;
+      line_ = rest_.substr(0, end);
+      rest_.remove_prefix(end == rest_.npos ? rest_.size() : end + 1);
+      if (end == rest_.npos && is_saved()) fail("the last line is cut short");
+      if (!line_.empty() && line_.back() == '\r') line_.remove_suffix(1);
+    }
+    return !line_.empty();
+  }
+
+  /// Reads `name: value`. Other comments are ignored.
+  void read_setting(std::string_view comment) {
+    if (!comment.empty() && comment.front() == ' ') comment.remove_prefix(1);
+    const std::size_t colon = comment.find(": ");
+    const std::string_view name = comment.substr(0, colon);
+    const std::string_view value = colon == comment.npos ? "" : comment.substr(colon + 2);
+    const auto assign = [&](std::string_view setting, auto& target, const char* allowed,
+                            const auto& is_allowed) {
+      if (setting != name) return;
+      if (!settings_seen_.insert(setting).second) fail("setting ", name, " appears twice");
+      if (!from_setting(value, target) || !is_allowed(target)) {
+        fail(name, " is ", quoted(value), "; it must be ", allowed);
+      }
+    };
+    assign("iterations", iterations_, "a number", [](const auto&) { return true; });
+    each_setting(history_, assign);
+  }
+
+  void read_header() {
+    const auto names = split(line_, ',');
+    std::set<std::string_view> seen;
+    for (const std::string_view name : names) {
+      if (!seen.insert(name).second) fail("column ", quoted(name), " appears twice");
+      if (after(group_prefix, name)) history_.group_lr.emplace_back();
+    }
+    // Pointers to the columns are taken only after all groups exist, because columns must not move.
+    std::map<std::string_view, std::vector<double>*> known{{"iteration", nullptr}};
+    each_column(history_, [&](const std::string& name, auto& values) {
+      const auto place = seen.find(name);
+      if (place != seen.end()) known[*place] = &values;
+    });
+    for (const std::string_view name : names) {
+      const auto text = after(metric_prefix, name);
+      if (const auto metric = text ? unescaped(*text) : std::nullopt) {
+        const auto [place, is_new] = history_.metrics.try_emplace(*metric);
+        if (!is_new) fail("metric ", quoted(*metric), " appears twice");
+        known[name] = &place->second;
+      }
+      const auto column = known.find(name);
+      if (column == known.end()) {
+        fail("column ", quoted(name),
+             " is not known; the columns are iteration, lr, loss, raw_loss, group_lr_0, group_lr_1 "
+             "and so on, grad_norm, and metric_NAME for anything else");
+      }
+      columns_.push_back({name, column->second, name == "lr" || after(group_prefix, name)});
+    }
+    for (const std::string_view required : {"lr", "loss"}) {
+      if (seen.count(required) == 0) fail("there is no column ", required);
+    }
+  }
+
+  void read_row() {
+    const auto fields = split(line_, ',');
+    if (fields.size() != columns_.size()) {
+      fail("there are ", fields.size(), " values for ", columns_.size(), " columns");
+    }
+    for (std::size_t i = 0; i < fields.size(); ++i) {
+      const auto& [name, values, holds_rates] = columns_[i];
+      const auto value = number_from<double>(fields[i]);
+      if (!value) {
+        fail("value ", i + 1, ", ", quoted(fields[i]),
+             ", is not a number; write it as 0.5, 1e-7, nan or inf");
+      }
+      if (!values && *value != static_cast<double>(rows_)) {
+        fail("iteration is ", to_text(*value), "; here it must be ", rows_);
+      }
+      if (holds_rates && !is_rate(*value)) {
+        fail(name, " is ", to_text(*value), "; it must be finite and not negative");
+      }
+      if (values) values->push_back(*value);
+    }
+    ++rows_;
+  }
+
+  std::string_view rest_;
+  const std::string& source_;
+  std::string_view line_;
+  std::size_t line_number_ = 0;
+  std::size_t rows_ = 0;
+  std::size_t iterations_ = 0;  // number that was saved
+  std::set<std::string_view> settings_seen_;
+  std::vector<Column> columns_;
+  History history_;
+};
+
+}  // namespace detail
+
+/// Writes a history as CSV text. Comment lines `# name: value` come first: the settings of the
+/// test, why it ended, and what a search has found. Then come a header and a row for each
+/// iteration. pandas reads the text with `pandas.read_csv(path, comment="#")`.
 ///
-/// The columns are `iteration`, `lr`, `loss` and `raw_loss`; `group_lr_0`, `group_lr_1`, ... where
-/// there are several parameter groups; `grad_norm` where it was recorded; and `metric_NAME` for
-/// each metric. Numbers have as many digits as it takes to read the same number back.
+/// The columns are `iteration`, `lr`, `loss` and `raw_loss`; `group_lr_0`, `group_lr_1`, ... if
+/// there are several parameter groups; `grad_norm` if it was recorded; `metric_NAME` for each
+/// metric. Numbers have enough digits to be read back exactly. Control characters and percent signs
+/// are written as `%XX`. In names of metrics, so are characters with a meaning in CSV.
 ///
-/// Throws InvalidHistory when the columns differ in length.
+/// Throws InvalidHistory if the columns differ in length.
 inline std::string to_csv(const History& history) {
-  std::vector<std::pair<std::string, const std::vector<double>*>> columns = {
-      {"lr", &history.lr}, {"loss", &history.loss}, {"raw_loss", &history.raw_loss}};
-  for (std::size_t group = 0; group < history.group_lr.size(); ++group) {
-    columns.emplace_back(detail::group_column(group), &history.group_lr[group]);
-  }
-  if (!history.grad_norm.empty()) columns.emplace_back("grad_norm", &history.grad_norm);
-  for (const auto& [name, values] : history.metrics) {
-    columns.emplace_back(detail::metric_column(name), &values);
-  }
-
-  std::string text = "# lrfinder range test\n";
-  text += "# iterations: " + std::to_string(history.size()) + "\n";
-  for (const auto& setting : detail::saved_settings()) {
-    const std::string value = setting.text(history);
-    if (!setting.is_optional || !value.empty())
-      text += "# " + std::string(setting.name) + ": " + value + "\n";
-  }
+  std::string text = detail::concat("# lrfinder range test\n# iterations: ", history.size(), '\n');
+  detail::each_setting(history, [&](const char* name, const auto& value, const auto&...) {
+    const std::string as_text = detail::to_setting(value);
+    if (!as_text.empty()) text += detail::concat("# ", name, ": ", as_text, '\n');
+  });
   text += "iteration";
-  for (const auto& [name, values] : columns) {
-    detail::require_column(history, *values, detail::printable(name));
-    text += "," + name;
-  }
-  text += "\n";
+  std::vector<const std::vector<double>*> columns;
+  detail::each_column(history, [&](const std::string& name, const auto& values) {
+    if (name == "grad_norm" && values.empty()) return;
+    detail::require_column(history.lr, values, detail::printable(name));
+    text += ',' + name;
+    columns.push_back(&values);
+  });
+  text += '\n';
   for (std::size_t i = 0; i < history.size(); ++i) {
     text += std::to_string(i);
-    for (const auto& column : columns) text += "," + detail::to_text((*column.second)[i]);
-    text += "\n";
+    for (const auto* column : columns) text += ',' + detail::to_text((*column)[i]);
+    text += '\n';
   }
   return text;
 }
 
-/// The history in CSV text, as to_csv writes it. A table from elsewhere needs the columns `lr` and
-/// `loss`; other missing columns and settings have their defaults, and the loss is the raw loss
-/// too. A UTF-8 byte-order mark is allowed.
+/// Reads a history from CSV text in the format of to_csv(). A table from elsewhere needs only the
+/// columns `lr` and `loss`. Its settings are the defaults, and its raw loss is the loss.
 ///
 /// `source`: the name of the text in messages, for example its path. Throws InvalidHistory with the
-/// source, the line and the reason where anything is wrong. O(n log k) for n values in k columns.
+/// source, the line and the reason if the text is wrong. O(n log k) for n values in k columns.
 inline History from_csv(std::string_view text, const std::string& source = "history") {
   return detail::CsvReader(text, source).read();
 }
 
 inline void History::save(const std::string& path) const {
   const std::string csv = to_csv(*this);
-  try {
-    from_csv(csv, path);
-  } catch (const InvalidHistory& fault) {
-    throw InvalidHistory(std::string("History::save: what would be saved could not be loaded: ") +
-                         fault.what());
-  }
+  from_csv(csv, "History::save: what would be saved could not be loaded");
   try {
     detail::replace_file(path, csv);
   } catch (const std::system_error& fault) {
-    throw Error("History::save: cannot write " + detail::printable(path) + ": " +
-                fault.code().message());
+    throw Error(detail::concat("History::save: cannot write ", detail::printable(path), ": ",
+                               fault.code().message()));
   }
 }
 
 inline History History::load(const std::string& path) {
-  std::string csv;
   try {
-    csv = detail::read_file(path);
+    return from_csv(detail::read_file(path), path);
   } catch (const std::system_error& fault) {
-    throw InvalidHistory("History::load: cannot read " + detail::printable(path) + ": " +
-                         fault.code().message());
+    throw InvalidHistory(detail::concat("History::load: cannot read ", detail::printable(path),
+                                        ": ", fault.code().message()));
   }
-  return from_csv(csv, path);
 }
 
 }  // namespace lrfinder

@@ -1,247 +1,222 @@
 #pragma once
 
-#include <array>
-#include <cmath>
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include <lrfinder/detail/number_text.hpp>
 #include <lrfinder/history/history.hpp>
-#include <lrfinder/history/trial.hpp>
+#include <lrfinder/history/suggestion.hpp>
 
-// What a saved history consists of: the names of its columns, and its settings as text.
+// The parts of a saved history: its columns and its settings, and their form as text.
 namespace lrfinder::detail {
+
+/// Replaces percent signs, control characters and the characters in `special` by %XX.
+inline std::string escaped(std::string_view text, std::string_view special = "") {
+  static constexpr char hex[] = "0123456789ABCDEF";
+  std::string result;
+  for (const char letter : text) {
+    const auto byte = static_cast<unsigned char>(letter);
+    const bool is_special = special.find(letter) != std::string_view::npos;
+    if (byte < 0x20 || byte == 0x7F || letter == '%' || is_special) {
+      result += {'%', hex[byte >> 4], hex[byte & 15]};
+    } else {
+      result += letter;
+    }
+  }
+  return result;
+}
+
+/// Reverses escaped(). Returns none if a percent sign does not begin %XX.
+inline std::optional<std::string> unescaped(std::string_view text) {
+  constexpr std::string_view hex = "0123456789ABCDEF";
+  std::string result;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      result += text[i];
+      continue;
+    }
+    const std::string_view code = text.substr(i + 1, 2);
+    if (code.size() < 2 || code.find_first_not_of(hex) != code.npos) return std::nullopt;
+    result += static_cast<char>(hex.find(code[0]) * 16 + hex.find(code[1]));
+    i += 2;
+  }
+  return result;
+}
+
+/// Returns the pieces of a text between separators; one piece if there is no separator.
+inline std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> pieces;
+  for (std::size_t end = 0; end != text.npos; text.remove_prefix(end == text.npos ? 0 : end + 1)) {
+    end = text.find(separator);
+    pieces.push_back(text.substr(0, end));
+  }
+  return pieces;
+}
 
 inline constexpr std::string_view group_prefix = "group_lr_";
 inline constexpr std::string_view metric_prefix = "metric_";
 
-/// The column with the learning rates of a parameter group.
-inline std::string group_column(std::size_t group) {
-  return std::string(group_prefix) + std::to_string(group);
+/// Returns the text after a prefix; none if the text does not begin with the prefix.
+inline std::optional<std::string_view> after(std::string_view prefix, std::string_view text) {
+  if (text.substr(0, prefix.size()) != prefix) return std::nullopt;
+  return text.substr(prefix.size());
 }
 
-/// The parameter group of a column; none for other columns.
-inline std::optional<std::size_t> group_of_column(std::string_view column) {
-  if (column.substr(0, group_prefix.size()) != group_prefix) return std::nullopt;
-  const auto group = number_from<std::size_t>(column.substr(group_prefix.size()));
-  return group && group_column(*group) == column ? group : std::nullopt;
-}
-
-/// The column of a metric. Characters with a meaning in CSV, and control characters, become %XX.
-inline std::string metric_column(std::string_view metric) {
-  static constexpr char hex[] = "0123456789ABCDEF";
-  std::string column(metric_prefix);
-  for (const char letter : metric) {
-    const auto byte = static_cast<unsigned char>(letter);
-    if (byte < 0x20 || byte == 0x7F ||
-        std::string_view("%,\"#").find(letter) != std::string::npos) {
-      column += {'%', hex[byte >> 4], hex[byte & 15]};
-    } else {
-      column += letter;
-    }
+/// Calls `visit` with the name and the values of every column of a saved history. In names of
+/// metrics, characters with a meaning in CSV are %XX.
+template <class AnyHistory, class Visit>
+void each_column(AnyHistory& history, Visit visit) {
+  visit("lr", history.lr);
+  visit("loss", history.loss);
+  visit("raw_loss", history.raw_loss);
+  for (std::size_t group = 0; group < history.group_lr.size(); ++group) {
+    visit(std::string(group_prefix) + std::to_string(group), history.group_lr[group]);
   }
-  return column;
-}
-
-/// The metric of a column; none for other columns and for a malformed %XX.
-inline std::optional<std::string> metric_of_column(std::string_view column) {
-  if (column.substr(0, metric_prefix.size()) != metric_prefix) return std::nullopt;
-  const auto nibble = [](char digit) {
-    if (digit >= '0' && digit <= '9') return digit - '0';
-    return digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : -1;
-  };
-  std::string metric;
-  for (std::size_t i = metric_prefix.size(); i < column.size(); ++i) {
-    if (column[i] != '%') {
-      metric += column[i];
-      continue;
-    }
-    if (i + 2 >= column.size()) return std::nullopt;
-    const int high = nibble(column[i + 1]);
-    const int low = nibble(column[i + 2]);
-    if (high < 0 || low < 0) return std::nullopt;
-    metric += static_cast<char>(high * 16 + low);
-    i += 2;
+  visit("grad_norm", history.grad_norm);
+  for (auto& [name, values] : history.metrics) {
+    visit(std::string(metric_prefix) + escaped(name, ",\"#"), values);
   }
-  return metric;
 }
 
-/// One setting of a history, saved as a comment line `# name: value` above the table.
-struct SavedSetting {
-  std::string_view name;
-  /// The allowed values, for messages.
-  const char* allowed;
-  std::string (*text)(const History&);
-  /// Sets the value; false where it is not allowed.
-  bool (*assign)(History&, std::string_view);
-  /// Whether it is saved only where its text is not empty.
-  bool is_optional = false;
-};
+// Convert a value to the text of a setting, and back. Reading returns false for a wrong text.
 
-/// Sets a number that lies within the bounds, both included.
+inline std::string to_setting(double value) { return to_text(value); }
+inline std::string to_setting(std::int64_t value) { return std::to_string(value); }
+inline std::string to_setting(bool value) { return value ? "true" : "false"; }
+inline std::string to_setting(const std::string& value) { return escaped(value); }
+inline std::string to_setting(StopReason value) { return to_string(value); }
+inline std::string to_setting(RangeSchedule value) { return to_string(value); }
+
+/// LR:UPDATES:LOSS, then `:diverged` if the trial diverged, then :NAME=VALUE for each metric.
+inline std::string to_setting(const Trial& trial) {
+  std::string text =
+      to_text(trial.lr) + ':' + std::to_string(trial.updates) + ':' + to_text(trial.loss);
+  if (trial.diverged) text += ":diverged";
+  for (const auto& [name, value] : trial.metrics) {
+    text += ':' + escaped(name, " :=") + '=' + to_text(value);
+  }
+  return text;
+}
+
+/// The elements with blanks between them.
+template <class Element>
+std::string to_setting(const std::vector<Element>& elements) {
+  std::string text;
+  for (const Element& element : elements) text += (text.empty() ? "" : " ") + to_setting(element);
+  return text;
+}
+
 template <class Number>
-bool assign_within(Number& target, std::string_view text, Number lowest, Number highest) {
-  const auto value = number_from<Number>(text);
-  if (!value || !(*value >= lowest && *value <= highest)) return false;
-  target = *value;
-  return true;
+bool from_setting(std::string_view text, Number& value) {
+  const auto number = number_from<Number>(text);
+  if (number) value = *number;
+  return number.has_value();
 }
 
-/// Sets the enumerator whose name is `text`.
-template <class Enum, std::size_t count>
-bool assign_named(Enum& target, std::string_view text, const std::array<Enum, count>& enumerators) {
-  for (const Enum enumerator : enumerators) {
-    if (text == to_string(enumerator)) return target = enumerator, true;
+inline bool from_setting(std::string_view text, std::string& value) {
+  const auto plain = unescaped(text);
+  if (plain) value = *plain;
+  return plain.has_value();
+}
+
+/// Reads a bool or an enumerator from its name. `last`: its last value.
+template <class Value>
+bool from_names(std::string_view text, Value& value, Value last) {
+  for (int i = 0; i <= static_cast<int>(last); ++i) {
+    value = static_cast<Value>(i);
+    if (text == to_setting(value)) return true;
   }
   return false;
 }
 
-/// Learning rates, one for each parameter group, separated by blanks.
-inline std::string rates_to_text(const std::vector<double>& rates) {
-  std::string text;
-  for (const double rate : rates) text += (text.empty() ? "" : " ") + to_text(rate);
-  return text;
+inline bool from_setting(std::string_view text, bool& value) {
+  return from_names(text, value, true);
+}
+inline bool from_setting(std::string_view text, StopReason& value) {
+  return from_names(text, value, StopReason::failed);
+}
+inline bool from_setting(std::string_view text, RangeSchedule& value) {
+  return from_names(text, value, RangeSchedule::linear);
 }
 
-inline bool assign_rates(std::vector<double>& target, std::string_view text) {
-  target.clear();
-  while (!text.empty()) {
-    const std::size_t blank = text.find(' ');
-    double rate = 0;
-    if (!assign_within(rate, text.substr(0, blank), 0.0, std::numeric_limits<double>::max())) {
+inline bool from_setting(std::string_view text, Trial& trial) {
+  const auto pieces = split(text, ':');
+  if (pieces.size() < 3 || !from_setting(pieces[0], trial.lr) || !is_rate(trial.lr) ||
+      !from_setting(pieces[1], trial.updates) || trial.updates < 0 ||
+      !from_setting(pieces[2], trial.loss)) {
+    return false;
+  }
+  trial.diverged = pieces.size() > 3 && pieces[3] == "diverged";
+  for (std::size_t i = trial.diverged ? 4 : 3; i < pieces.size(); ++i) {
+    const std::size_t equals = pieces[i].find('=');
+    const auto name = unescaped(pieces[i].substr(0, equals));
+    if (equals == std::string_view::npos || !name || trial.metrics.count(*name) > 0 ||
+        !from_setting(pieces[i].substr(equals + 1), trial.metrics[*name])) {
       return false;
     }
-    target.push_back(rate);
-    text.remove_prefix(blank == std::string_view::npos ? text.size() : blank + 1);
   }
   return true;
 }
 
-/// What trials have found: the rate and its interval, then LR:UPDATES:LOSS for each trial, and
-/// `:diverged` where one diverged. Empty where there is nothing.
-inline std::string found_to_text(const std::optional<FoundRate>& found) {
-  if (!found) return {};
-  std::string text = rates_to_text({found->lr, found->low, found->high});
-  for (const Trial& trial : found->trials) {
-    text += ' ' + to_text(trial.lr) + ':' + std::to_string(trial.num_iter) + ':' +
-            to_text(trial.loss) + (trial.diverged ? ":diverged" : "");
+template <class Element>
+bool from_setting(std::string_view text, std::vector<Element>& elements) {
+  elements.clear();
+  if (text.empty()) return true;
+  for (const std::string_view piece : split(text, ' ')) {
+    if (!from_setting(piece, elements.emplace_back())) return false;
   }
-  return text;
-}
-
-/// The piece of a text up to a separator; both are taken off its front.
-inline std::string_view take_up_to(std::string_view& text, char separator) {
-  const std::size_t end = text.find(separator);
-  const std::string_view piece = text.substr(0, end);
-  text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-  return piece;
-}
-
-inline bool assign_found(std::optional<FoundRate>& target, std::string_view text) {
-  constexpr double max_double = std::numeric_limits<double>::max();
-  FoundRate found;
-  for (double* rate : {&found.lr, &found.low, &found.high}) {
-    if (!assign_within(*rate, take_up_to(text, ' '), 0.0, max_double)) return false;
-  }
-  while (!text.empty()) {
-    std::string_view piece = take_up_to(text, ' ');
-    Trial trial;
-    if (!assign_within(trial.lr, take_up_to(piece, ':'), 0.0, max_double)) return false;
-    if (!assign_within(trial.num_iter, take_up_to(piece, ':'), std::int64_t{0},
-                       std::numeric_limits<std::int64_t>::max())) {
-      return false;
-    }
-    const auto loss = number_from<double>(take_up_to(piece, ':'));
-    if (!loss || !(piece.empty() || piece == "diverged")) return false;
-    trial.loss = *loss;
-    trial.diverged = !piece.empty();
-    found.trials.push_back(std::move(trial));
-  }
-  target = std::move(found);
   return true;
 }
 
-/// All settings of a saved history. A new setting is a new entry here.
-inline const auto& saved_settings() {
-  static constexpr double max_double = std::numeric_limits<double>::max();
-  static constexpr std::int64_t max_count = std::numeric_limits<std::int64_t>::max();
-  static const std::array<SavedSetting, 12> settings = {{
-      {"stop_reason", "completed, diverged, non-finite loss, stopped by the caller or failed",
-       [](const History& history) { return std::string(to_string(history.stop_reason)); },
-       [](History& history, std::string_view text) {
-         return assign_named(
-             history.stop_reason, text,
-             std::array{StopReason::completed, StopReason::diverged, StopReason::non_finite_loss,
-                        StopReason::stopped_by_caller, StopReason::failed});
-       }},
-      {"wall_seconds", "a number of seconds, not negative",
-       [](const History& history) { return to_text(history.wall_seconds); },
-       [](History& history, std::string_view text) {
-         return assign_within(history.wall_seconds, text, 0.0, max_double);
-       }},
-      {"start_lr", "learning rates with a blank between, each finite and not negative",
-       [](const History& history) { return rates_to_text(history.settings.start_lr); },
-       [](History& history, std::string_view text) {
-         return assign_rates(history.settings.start_lr, text);
-       }},
-      {"end_lr", "learning rates with a blank between, each finite and not negative",
-       [](const History& history) { return rates_to_text(history.settings.end_lr); },
-       [](History& history, std::string_view text) {
-         return assign_rates(history.settings.end_lr, text);
-       }},
-      {"num_iter", "a whole number, not negative",
-       [](const History& history) { return std::to_string(history.settings.num_iter); },
-       [](History& history, std::string_view text) {
-         return assign_within(history.settings.num_iter, text, std::int64_t{0}, max_count);
-       }},
-      {"schedule", "exponential or linear",
-       [](const History& history) { return std::string(to_string(history.settings.schedule)); },
-       [](History& history, std::string_view text) {
-         return assign_named(history.settings.schedule, text,
-                             std::array{Schedule::exponential, Schedule::linear});
-       }},
-      {"smooth_f", "a number from 0 to below 1",
-       [](const History& history) { return to_text(history.settings.smooth_f); },
-       [](History& history, std::string_view text) {
-         return assign_within(history.settings.smooth_f, text, 0.0, std::nextafter(1.0, 0.0));
-       }},
-      {"diverge_th", "a number, not negative, or inf",
-       [](const History& history) { return to_text(history.settings.diverge_th); },
-       [](History& history, std::string_view text) {
-         return assign_within(history.settings.diverge_th, text, 0.0,
-                              std::numeric_limits<double>::infinity());
-       }},
-      {"accumulation_steps", "a whole number, at least 1",
-       [](const History& history) { return std::to_string(history.settings.accumulation_steps); },
-       [](History& history, std::string_view text) {
-         return assign_within(history.settings.accumulation_steps, text, std::int64_t{1},
-                              max_count);
-       }},
-      {"gradient_age", "a number of iterations, not negative",
-       [](const History& history) { return to_text(history.settings.gradient_age); },
-       [](History& history, std::string_view text) {
-         return assign_within(history.settings.gradient_age, text, 0.0, max_double);
-       }},
-      {"validation", "true or false",
-       [](const History& history) {
-         return std::string(history.settings.validation ? "true" : "false");
-       },
-       [](History& history, std::string_view text) {
-         history.settings.validation = text == "true";
-         return text == "true" || text == "false";
-       }},
-      {"found", "a rate, its interval, and LR:UPDATES:LOSS for each trial, with blanks between",
-       [](const History& history) { return found_to_text(history.found); },
-       [](History& history, std::string_view text) { return assign_found(history.found, text); },
-       /*is_optional=*/true},
-  }};
-  return settings;
+/// Calls `visit` for every setting of a saved history, with its name, its value, a description of
+/// the allowed values, and a function that checks a value. A new setting is a new line here.
+template <class AnyHistory, class Visit>
+void each_setting(AnyHistory& history, Visit visit) {
+  const auto any = [](const auto&) { return true; };
+  const auto at_least = [](std::int64_t least) {
+    return [least](std::int64_t value) { return value >= least; };
+  };
+  const auto are_rates = [](const std::vector<double>& values) {
+    return std::all_of(values.begin(), values.end(), is_rate);
+  };
+  constexpr auto positive = "a finite number, not negative";
+  constexpr auto count = "a whole number, not negative";
+  constexpr auto rates = "learning rates with a blank between, each finite and not negative";
+  constexpr auto text = "a text in which percent signs begin %XX";
+
+  auto& test = history.settings;
+  visit("stop_reason", history.stop_reason,
+        "completed, diverged, non-finite loss, stopped by the caller or failed", any);
+  visit("wall_seconds", history.wall_seconds, positive, is_rate);
+  visit("start_lr", test.start_lr, rates, are_rates);
+  visit("end_lr", test.end_lr, rates, are_rates);
+  visit("num_iter", test.num_iter, count, at_least(0));
+  visit("schedule", test.schedule, "exponential or linear", any);
+  visit("smooth_f", test.smooth_f, "a number from 0 to below 1",
+        [](double value) { return value >= 0 && value < 1; });
+  visit("diverge_th", test.diverge_th, "a number, at least 1, or 0 for never",
+        [](double value) { return value >= 1 || value == 0; });
+  visit("accumulation_steps", test.accumulation_steps, "a whole number, at least 1", at_least(1));
+  visit("gradient_age", test.gradient_age, positive, is_rate);
+  visit("validation", test.validation, "true or false", any);
+  if (!history.found) return;
+  auto& found = *history.found;
+  visit("found_lr", found.lr, positive, is_rate);
+  visit("found_low", found.low, positive, is_rate);
+  visit("found_high", found.high, positive, is_rate);
+  visit("found_loss", found.loss, "a number", any);
+  visit("found_updates", found.updates, count, at_least(0));
+  visit("found_recipe", found.recipe, text, any);
+  visit("found_caveat", found.caveat, text, any);
+  visit("found_trials", found.trials,
+        "LR:UPDATES:LOSS for each trial, with blanks between, then :diverged if it diverged, and "
+        ":NAME=VALUE for each metric",
+        any);
 }
 
 }  // namespace lrfinder::detail

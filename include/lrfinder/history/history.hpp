@@ -1,44 +1,72 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <lrfinder/detail/number_text.hpp>
+#include <lrfinder/detail/text.hpp>
 #include <lrfinder/error.hpp>
-#include <lrfinder/history/schedule.hpp>
-#include <lrfinder/history/trial.hpp>
+#include <lrfinder/history/suggestion.hpp>
 
 namespace lrfinder {
 
-/// The settings of a range test, all resolved: its options, and what they take from the optimizer.
-/// A history keeps those that it was recorded with.
+/// How the learning rate rises in a range test.
+enum class RangeSchedule {
+  exponential,  ///< by a constant factor: every decade gets the same number of iterations
+  linear        ///< by a constant difference, as in Smith 2017, section 3.3
+};
+
+/// The name of a schedule, in print and in files.
+inline const char* to_string(RangeSchedule schedule) {
+  return schedule == RangeSchedule::linear ? "linear" : "exponential";
+}
+
+/// The learning rate of one iteration of a range test. It rises from \f$a\f$ = `start_lr` to
+/// \f$b\f$ = `end_lr` over \f$N\f$ = `num_iter` iterations: \f$a (b/a)^{i/(N-1)}\f$ (exponential)
+/// or \f$a + (b-a)\,i/(N-1)\f$ (linear).
+///
+/// `start_lr`, `end_lr`: positive and finite. `num_iter`: at least 2.
+inline double scheduled_lr(RangeSchedule schedule, double start_lr, double end_lr,
+                           std::int64_t iteration, std::int64_t num_iter) {
+  const double progress = static_cast<double>(iteration) / static_cast<double>(num_iter - 1);
+  if (schedule == RangeSchedule::linear) return start_lr + (end_lr - start_lr) * progress;
+  const double ratio = end_lr / start_lr;
+  if (std::isnormal(ratio)) return start_lr * std::pow(ratio, progress);
+  // Avoids overflow of end_lr / start_lr.
+  return std::pow(start_lr, 1 - progress) * std::pow(end_lr, progress);
+}
+
+/// The complete settings of a range test: its options, completed with values of the optimizer.
 struct RangeTestSettings {
   /// Learning rate of each parameter group in the first iteration.
   std::vector<double> start_lr;
   /// Learning rate of each parameter group in the last iteration.
   std::vector<double> end_lr;
-  /// Number of iterations; a test that stops early records fewer. 0 where the history was not
-  /// recorded by a range test.
+  /// Number of iterations. A test that stops early records fewer. 0 if there was no range test.
   std::int64_t num_iter = 0;
   /// How the rate rises from start to end.
-  Schedule schedule = Schedule::exponential;
-  /// Weight of the new value in the exponential smoothing of the loss, in [0, 1); 0: no smoothing.
+  RangeSchedule schedule = RangeSchedule::exponential;
+  /// Weight of the newest loss in the exponential smoothing, in [0, 1); 0: no smoothing.
   double smooth_f = 0;
-  /// Multiple of the best smoothed loss at which the test stops (see Divergence); infinity: never.
+  /// Multiple of the best smoothed loss above which the test stops (see has_diverged), at least 1.
+  /// 0: the test never stops early.
   double diverge_th = 0;
-  /// Batches whose gradients are added up for one update.
+  /// Number of batches whose gradients are added up for one update.
   std::int64_t accumulation_steps = 1;
-  /// Mean age, in iterations, of the gradients that the optimizer averages for an update of the
-  /// first parameter group: 9 with momentum 0.9 or Adam's defaults; 0 where it averages none or the
-  /// optimizer is not known.
+  /// Mean age, in iterations, of the gradients that an update of the first group averages: 9 with
+  /// momentum 0.9 or Adam's defaults. 0 without averaging or for an unknown optimizer.
   double gradient_age = 0;
-  /// True where the recorded loss is the loss on a validation loader.
+  /// Whether the recorded loss is the loss on a validation loader.
   bool validation = false;
 };
 
@@ -51,61 +79,73 @@ enum class StopReason {
   failed              ///< an exception ended the test; the history holds the iterations before
 };
 
-/// The reason as it is printed and saved, for example "non-finite loss".
+/// The reason in print and in files, for example "non-finite loss".
 inline const char* to_string(StopReason reason) {
-  switch (reason) {
-    case StopReason::completed:
-      return "completed";
-    case StopReason::diverged:
-      return "diverged";
-    case StopReason::non_finite_loss:
-      return "non-finite loss";
-    case StopReason::stopped_by_caller:
-      return "stopped by the caller";
-    case StopReason::failed:
-      return "failed";
-  }
-  return "unknown";
+  static constexpr const char* names[] = {"completed", "diverged", "non-finite loss",
+                                          "stopped by the caller", "failed"};
+  const auto index = static_cast<std::size_t>(reason);
+  return index < std::size(names) ? names[index] : "unknown";
 }
 
-/// The curve that a range test recorded. All columns that are not empty have one value for each
-/// iteration.
+namespace detail {
+
+/// Throws InvalidHistory unless a column of a history has one value for each learning rate.
+inline void require_column(const std::vector<double>& lr, const std::vector<double>& column,
+                           const std::string& name) {
+  if (column.size() == lr.size()) return;
+  throw InvalidHistory(concat("History: column ", name, " has ", column.size(),
+                              " values but lr has ", lr.size(), "; give one for each iteration"));
+}
+
+/// Whether a value may be a learning rate.
+inline bool is_rate(double value) { return value >= 0 && std::isfinite(value); }
+
+/// Index of the value nearest to `target`; the first if several are equally near. `values`: not
+/// empty, without NaN.
+inline std::size_t nearest_index(const std::vector<double>& values, double target) {
+  const auto nearer = [target](double a, double b) {
+    return std::fabs(a - target) < std::fabs(b - target);
+  };
+  return static_cast<std::size_t>(std::min_element(values.begin(), values.end(), nearer) -
+                                  values.begin());
+}
+
+}  // namespace detail
+
+/// The curve of a range test. Columns that are not empty have a value for each iteration.
 struct History {
   History() = default;
 
-  /// A history from columns that were recorded elsewhere. The losses become both the raw and the
-  /// smoothed losses; they may be NaN or infinite.
+  /// Makes a history from columns that were recorded elsewhere. The losses may be NaN or infinite.
+  /// They become both the raw and the smoothed losses.
   ///
-  /// Throws InvalidHistory when the columns differ in length, or a learning rate is negative or not
-  /// finite.
+  /// Throws InvalidHistory if the columns differ in length, or if a learning rate is negative or
+  /// not finite.
   History(std::vector<double> lr_column, std::vector<double> loss_column)
       : lr(std::move(lr_column)), loss(std::move(loss_column)), raw_loss(loss) {
-    if (lr.size() != loss.size()) {
-      throw InvalidHistory("History: " + std::to_string(lr.size()) + " learning rates but " +
-                           std::to_string(loss.size()) +
-                           " losses; give one loss for each learning rate");
-    }
+    detail::require_column(lr, loss, "loss");
     for (std::size_t i = 0; i < lr.size(); ++i) {
-      if (!std::isfinite(lr[i]) || lr[i] < 0) {
-        throw InvalidHistory("History: learning rate " + std::to_string(i) + " is " +
-                             detail::to_text(lr[i]) + "; it must be finite and not negative");
-      }
+      if (detail::is_rate(lr[i])) continue;
+      throw InvalidHistory(detail::concat("History: learning rate ", i, " is ",
+                                          detail::to_text(lr[i]),
+                                          "; it must be finite and not negative"));
     }
   }
 
-  /// Saves the history with all its columns and settings as CSV; to_csv describes the format. Where
-  /// the file cannot be written, it keeps its old contents. Defined in `csv.hpp`.
+  /// Saves the whole history as CSV. to_csv() describes the format. If the file cannot be written,
+  /// its old contents stay. Defined in `csv.hpp`.
   ///
-  /// Throws Error when the file cannot be written, InvalidHistory when the columns differ in length
-  /// or a learning rate is negative or not finite.
+  /// Throws Error if the file cannot be written. Throws InvalidHistory if the history could not be
+  /// loaded again, because its columns differ in length, or a learning rate is negative or not
+  /// finite.
   void save(const std::string& path) const;
 
-  /// Loads a saved history, equal in every number to the one that was saved. Defined in `csv.hpp`.
+  /// Loads a saved history. Every number equals the saved one. Defined in `csv.hpp`.
   ///
-  /// Throws InvalidHistory with the file, the line and the reason where the file cannot be read.
+  /// Throws InvalidHistory with the file, the line and the reason if the file cannot be read.
   static History load(const std::string& path);
 
-  /// Number of iterations recorded.
+  /// Number of recorded iterations.
   std::size_t size() const noexcept { return lr.size(); }
   /// Whether there is no iteration.
   bool empty() const noexcept { return lr.empty(); }
@@ -114,39 +154,85 @@ struct History {
   std::vector<double> lr;
   /// Smoothed loss, \f$s_i = f l_i + (1-f) s_{i-1}\f$ with \f$f\f$ = `settings.smooth_f`.
   std::vector<double> loss;
-  /// Loss as measured: of the training batches before the update or, with a validation loader, the
-  /// mean over its samples after the update.
+  /// The measured loss. With a validation loader, the mean loss over its samples after the update.
+  /// Otherwise the loss of the training batches before the update.
   std::vector<double> raw_loss;
-  /// Learning rate of each parameter group, `group_lr[group][iteration]`; empty where there is only
+  /// Learning rate of each parameter group, `group_lr[group][iteration]`; empty if there is only
   /// one group.
   std::vector<std::vector<double>> group_lr;
-  /// Norm of the gradient over all parameters, before clipping; empty where it was not recorded.
+  /// Norm of the gradient over all parameters, before clipping; empty if it was not recorded.
   std::vector<double> grad_norm;
-  /// The metrics by name, one value for each iteration; NaN where a metric was not measured.
+  /// The metrics by name, one value for each iteration; NaN if the metric was not measured.
   std::map<std::string, std::vector<double>> metrics;
 
   /// Why the test ended.
   StopReason stop_reason = StopReason::completed;
-  /// Duration of the iterations in seconds, without taking and restoring the snapshot.
+  /// Duration of the iterations in seconds, without the time to save and restore the state.
   double wall_seconds = 0;
-  /// What trials have found after the test: LRFinder::find() and a race by a plan set it. It is
-  /// saved with the history, but for the metrics of the trials.
-  std::optional<FoundRate> found;
-  /// The settings of the test; defaults where the history was not recorded by a range test.
+  /// The result of a search after the test, set by LRFinder::find().
+  std::optional<Suggestion> found;
+  /// The settings of the test; defaults if no test recorded the history.
   RangeTestSettings settings;
 };
 
-namespace detail {
+/// A function that reads a suggestion off a history. It throws NoSuggestion if the curve gives
+/// none.
+using Recipe = std::function<Suggestion(const History&)>;
 
-/// Throws InvalidHistory where a column does not have one value for each iteration.
-inline void require_column(const History& history, const std::vector<double>& column,
-                           const std::string& name) {
-  if (column.size() == history.size()) return;
-  throw InvalidHistory("History: column " + name + " has " + std::to_string(column.size()) +
-                       " values but lr has " + std::to_string(history.size()) +
-                       "; give one for each iteration");
-}
+/// The values measured in one iteration.
+struct Measurement {
+  /// The measured loss, without smoothing.
+  double raw_loss = 0;
+  /// Norm of the gradient over all parameters, before clipping; none if it is not recorded.
+  std::optional<double> grad_norm;
+  /// Metrics by name, with the same names in every iteration.
+  std::map<std::string, double> metrics;
+};
 
-}  // namespace detail
+/// One iteration of a range test, for the `on_iteration` callback.
+struct Iteration : Measurement {
+  /// Index of the iteration, from 0.
+  std::int64_t index = 0;
+  /// Number of iterations of the whole test.
+  std::int64_t num_iter = 0;
+  /// Learning rate of the first parameter group.
+  double lr = 0;
+  /// Learning rate of each parameter group.
+  std::vector<double> group_lr;
+  /// Smoothed loss.
+  double loss = 0;
+  /// Smallest smoothed loss so far.
+  double best_loss = 0;
+};
+
+/// A function that is called after each iteration. If it returns false, the test stops. A function
+/// that returns nothing, like Progress, never stops the test.
+class IterationCallback {
+ public:
+  IterationCallback() = default;
+
+  /// Wraps a callable that takes a `const Iteration&` and returns a bool or nothing.
+  template <class Callable,
+            class = std::enable_if_t<std::is_invocable_v<Callable&, const Iteration&>>>
+  IterationCallback(Callable callable) {  // NOLINT(google-explicit-constructor)
+    if constexpr (std::is_invocable_r_v<bool, Callable&, const Iteration&>) {
+      callback_ = std::move(callable);
+    } else {
+      callback_ = [callable = std::move(callable)](const Iteration& iteration) mutable {
+        callable(iteration);
+        return true;
+      };
+    }
+  }
+
+  /// Whether there is a function to call.
+  bool is_set() const noexcept { return static_cast<bool>(callback_); }
+
+  /// Calls the function, if there is one. Returns whether the test goes on.
+  bool operator()(const Iteration& iteration) const { return !callback_ || callback_(iteration); }
+
+ private:
+  std::function<bool(const Iteration&)> callback_;
+};
 
 }  // namespace lrfinder

@@ -5,17 +5,20 @@
 #include <cmath>
 #include <cstdint>
 #include <functional>
+#include <iomanip>
 #include <ostream>
 #include <string>
 #include <utility>
 
 #include <lrfinder/detail/number_text.hpp>
-#include <lrfinder/history/iteration.hpp>
+#include <lrfinder/detail/text.hpp>
+#include <lrfinder/history/history.hpp>
 
 namespace lrfinder {
 
-/// Prints the progress of a range test: on a terminal one line that is updated in place, elsewhere
-/// one line for every 10 % of the iterations.
+/// Prints the progress of a range test: on a terminal in one line that is updated in place,
+/// otherwise in a line for every 10 % of the iterations. Used as
+/// `on_iteration(std::ref(progress))`.
 ///
 ///      42/100  lr 1.2e-3  loss 0.431  best 0.42  0:12 left
 class Progress {
@@ -23,16 +26,16 @@ class Progress {
   /// Seconds since some point in the past.
   using Clock = std::function<double()>;
 
-  /// `out`: must outlive this object. `is_terminal`: whether `out` is a terminal; see
-  /// lrfinder::is_terminal. `clock`: for tests.
-  Progress(std::ostream& out, bool is_terminal, Clock clock = steady_seconds)
-      : out_(out), is_terminal_(is_terminal), clock_(std::move(clock)), start_(clock_()) {}
-
-  /// `stage`: what stands before each line, for example "trials".
-  Progress(std::ostream& out, bool is_terminal, const std::string& stage)
-      : Progress(out, is_terminal) {
-    if (!stage.empty()) stage_ = stage + "  ";
-  }
+  /// `out`: must outlive the object. `is_terminal`: whether `out` is a terminal; see
+  /// lrfinder::is_terminal. `stage`: the text before each line, for example "trials". `clock`: for
+  /// tests.
+  Progress(std::ostream& out, bool is_terminal, const std::string& stage = "",
+           Clock clock = steady_seconds)
+      : out_(out),
+        is_terminal_(is_terminal),
+        stage_(stage.empty() ? "" : stage + "  "),
+        clock_(std::move(clock)),
+        start_(clock_()) {}
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   ~Progress() { end(); }
@@ -46,14 +49,14 @@ class Progress {
       if (line_open_ && !last && now - shown_ < shortest_wait) return;
       out_ << '\r' << line(iteration, now) << "\x1b[K" << std::flush;
       line_open_ = true;
-    } else if (last || completes_tenth(iteration)) {
+    } else if (last || tenths_done(iteration, 1) > tenths_done(iteration, 0)) {
       out_ << line(iteration, now) << '\n' << std::flush;
     }
     shown_ = now;
     if (last) end();
   }
 
-  /// Ends the line, so that other output can follow; for a test that stops early.
+  /// Ends the line, so that other output can follow. To be called if a test stops early.
   void end() {
     if (line_open_) out_ << '\n' << std::flush;
     line_open_ = false;
@@ -65,21 +68,17 @@ class Progress {
         .count();
   }
 
-  /// Whether an iteration completes one of ten equal parts of the test.
-  static bool completes_tenth(const Iteration& iteration) {
-    const auto tenths = [&](std::int64_t done) {
-      return done * 10 / std::max<std::int64_t>(1, iteration.num_iter);
-    };
-    return tenths(iteration.index + 1) > tenths(iteration.index);
+  static std::int64_t tenths_done(const Iteration& iteration, std::int64_t and_more) {
+    return (iteration.index + and_more) * 10 / std::max<std::int64_t>(1, iteration.num_iter);
   }
 
   std::string line(const Iteration& iteration, double now) const {
+    using detail::rounded;
     const std::string total = std::to_string(iteration.num_iter);
-    std::string done = std::to_string(iteration.index + 1);
-    done.insert(0, total.size() - std::min(total.size(), done.size()), ' ');
-    return stage_ + done + "/" + total + "  lr " + detail::rounded(iteration.lr) + "  loss " +
-           detail::rounded(iteration.loss) + "  best " + detail::rounded(iteration.best_loss) +
-           "  " + time_left(iteration, now);
+    return detail::concat(stage_, std::setw(static_cast<int>(total.size())), iteration.index + 1,
+                          '/', total, "  lr ", rounded(iteration.lr), "  loss ",
+                          rounded(iteration.loss), "  best ", rounded(iteration.best_loss), "  ",
+                          time_left(iteration, now));
   }
 
   std::string time_left(const Iteration& iteration, double now) const {

@@ -7,21 +7,22 @@
 
 #include <torch/torch.h>
 
-#include <lrfinder/snapshot/restore_errors.hpp>
 #include <lrfinder/snapshot/saved_tensors.hpp>
+#include <lrfinder/snapshot/store.hpp>
 #include <lrfinder/torch/module.hpp>
 
 namespace lrfinder::detail {
 
-/// The attributes of a TorchScript module and its submodules, any of which its code may assign
-/// anew: numbers, tensors, lists and so on. A module of C++ has none that could be seen.
+/// The attributes of a TorchScript module and its submodules: numbers, tensors, lists and so on.
+/// The code of the module may assign any of them. For a C++ module there are none, because its
+/// members cannot be listed.
 ///
-/// Lists, dictionaries, tuples and objects are set aside, and copies work in their place during the
-/// test; the tensors in them are not copied but saved like any other. What LibTorch cannot look
-/// into, as an object of a C++ class, stays in its place.
+/// The snapshot keeps lists, dictionaries, tuples and objects, and the test works with copies of
+/// them. The tensors in them are not copied but saved like any other tensor. Values that LibTorch
+/// cannot look into, like objects of C++ classes, are not copied.
 class SavedAttributes {
  public:
-  /// Saves the tensors into `tensors`. Changes nothing yet.
+  /// Saves the tensors of the attributes into `tensors`. Does not change the module.
   SavedAttributes(const ModuleHandle& module, SavedTensors& tensors) {
     Copies copies;
     module.each_script_object([&](const Object& object) {
@@ -32,19 +33,15 @@ class SavedAttributes {
     });
   }
 
-  /// Sets the saved values aside; copies take the place of those that can be changed.
+  /// Puts copies in the place of the saved values that can be changed.
   void set_aside() {
-    for (Attribute& attribute : saved_) {
-      attribute.object->setSlot(attribute.slot, std::move(attribute.copy));
-    }
+    for (auto& [object, slot, value, copy] : saved_) object->setSlot(slot, std::move(copy));
   }
 
-  /// Makes all attributes what they were.
+  /// Restores all attributes.
   void restore(RestoreErrors& errors) {
     errors.unless("an attribute of a TorchScript module", [&] {
-      for (const Attribute& attribute : saved_) {
-        attribute.object->setSlot(attribute.slot, attribute.value);
-      }
+      for (const auto& [object, slot, value, copy] : saved_) object->setSlot(slot, value);
     });
   }
 
@@ -58,10 +55,10 @@ class SavedAttributes {
     c10::IValue copy;
   };
 
-  using Copies = std::unordered_map<const void*, c10::IValue>;  // by what they were copied from
+  using Copies = std::unordered_map<const void*, c10::IValue>;  // by the original
 
-  // A copy that shares tensors, which are saved, and submodules. IValue::deepcopy() would take
-  // tensors that share memory for one and the same, and throws at objects of C++ classes.
+  // Copies a value. The copy shares tensors, which are saved, and submodules. IValue::deepcopy()
+  // would confuse tensors that share memory, and throws for objects of C++ classes.
   static c10::IValue copy_of(const c10::IValue& value, SavedTensors& tensors, Copies& copies) {
     if (value.isTensor()) tensors.save(value.toTensor());
     const bool has_parts = value.isList() || value.isGenericDict() || value.isTuple() ||
@@ -70,37 +67,29 @@ class SavedAttributes {
     const void* const original = value.internalToPointer();
     const auto known = copies.find(original);
     if (known != copies.end()) return known->second;
+    const auto part = [&](const c10::IValue& of) { return copy_of(of, tensors, copies); };
     if (value.isTuple()) {
       std::vector<c10::IValue> parts;
-      for (const c10::IValue& part : value.toTupleRef().elements()) {
-        parts.push_back(copy_of(part, tensors, copies));
-      }
+      for (const c10::IValue& each : value.toTupleRef().elements()) parts.push_back(part(each));
       const auto type = value.toTupleRef().type();
       const bool has_names = type->schema() != nullptr;
       return copies[original] = has_names ? c10::ivalue::Tuple::createNamed(std::move(parts), type)
                                           : c10::ivalue::Tuple::create(std::move(parts));
     }
-    // The others may contain themselves, so that they are known before their parts are copied.
+    // The other kinds may contain themselves, so their copy is known before its parts are made.
     if (value.isList()) {
-      const auto list = value.toList();
-      c10::impl::GenericList copy(list.elementType());
+      const auto copy = value.toList().copy();
       copies[original] = copy;
-      for (std::size_t i = 0; i < list.size(); ++i) {
-        copy.push_back(copy_of(list.get(i), tensors, copies));
-      }
+      for (std::size_t i = 0; i < copy.size(); ++i) copy.set(i, part(copy.get(i)));
     } else if (value.isGenericDict()) {
-      const auto dictionary = value.toGenericDict();
-      c10::impl::GenericDict copy(dictionary.keyType(), dictionary.valueType());
+      const auto copy = value.toGenericDict().copy();
       copies[original] = copy;
-      for (const auto& entry : dictionary) {
-        copy.insert(entry.key(), copy_of(entry.value(), tensors, copies));
-      }
+      for (const auto& entry : copy) entry.setValue(part(entry.value()));
     } else {
-      const Object object = value.toObject();
-      const Object copy = object->copy();
+      const Object copy = value.toObject()->copy();
       copies[original] = copy;
-      for (std::size_t slot = 0; slot < object->slots().size(); ++slot) {
-        copy->setSlot(slot, copy_of(object->getSlot(slot), tensors, copies));
+      for (std::size_t slot = 0; slot < copy->slots().size(); ++slot) {
+        copy->setSlot(slot, part(copy->getSlot(slot)));
       }
     }
     return copies[original];

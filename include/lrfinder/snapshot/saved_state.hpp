@@ -1,59 +1,85 @@
 #pragma once
 
 #include <exception>
-#include <memory>
+#include <list>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <torch/torch.h>
 
 #include <lrfinder/error.hpp>
-#include <lrfinder/options.hpp>
-#include <lrfinder/snapshot/file_store.hpp>
-#include <lrfinder/snapshot/modes.hpp>
-#include <lrfinder/snapshot/restore_errors.hpp>
+#include <lrfinder/snapshot/random_state.hpp>
 #include <lrfinder/snapshot/saved_attributes.hpp>
 #include <lrfinder/snapshot/saved_optimizer.hpp>
 #include <lrfinder/snapshot/saved_tensors.hpp>
 #include <lrfinder/snapshot/store.hpp>
-#include <lrfinder/torch/device.hpp>
+#include <lrfinder/torch/compatibility.hpp>
 #include <lrfinder/torch/module.hpp>
+#include <lrfinder/training_options.hpp>
 
 namespace lrfinder::detail {
 
-/// What a training changes.
-struct TrainingState {
-  std::vector<ModuleHandle> modules;                 // the model first
-  std::vector<torch::optim::Optimizer*> optimizers;  // the one that updates the model first
-  std::vector<torch::Tensor> tensors;
+/// The saved training flag of every submodule of a model. Switches between training and evaluation,
+/// and restores the flags.
+///
+/// If the user set a submodule of a model in training mode to eval mode, the submodule stays in
+/// eval mode during the test. If the whole model is in eval mode, the test trains the whole model.
+class TrainingFlags {
+ public:
+  explicit TrainingFlags(const ModuleHandle& model) {
+    for (const ModuleHandle& module : model.self_and_submodules()) {
+      flags_.emplace_back(module, module.is_training());
+    }
+  }
+
+  /// Switches to training mode, with the flags that the user has set.
+  void train() {
+    auto& [model, was_training] = flags_.front();
+    if (!was_training) return model.train(true);
+    for (auto& [module, on] : flags_) set(module, on);
+  }
+
+  /// Switches all submodules to eval mode.
+  void evaluate() { flags_.front().first.train(false); }
+
+  /// Restores each flag, even if another one fails: a module may override train().
+  void restore(RestoreErrors& errors) {
+    for (auto& flag : flags_) {
+      errors.unless("the training flag of a module", [&] { set(flag.first, flag.second); });
+    }
+  }
+
+ private:
+  static void set(ModuleHandle& module, bool on) {
+    if (module.is_training() != on) module.train(on);
+  }
+
+  // The model, then its submodules: setting the flag of a parent also sets those of its children.
+  std::vector<std::pair<ModuleHandle, bool>> flags_;
 };
 
-/// Where the copies of a snapshot are kept.
-struct SnapshotOptions {
-  Snapshot kind = Snapshot::device;
-  /// Folder of the file of Snapshot::disk; empty for the system's.
-  std::string dir;
-};
-
-/// Everything that a training changes, as it was: parameters, buffers and gradients, the attributes
-/// of TorchScript modules, the state and options of the optimizer, the training flags of all
-/// submodules, the random state.
+/// The saved state of everything that a training changes: parameters, buffers and gradients, the
+/// attributes of TorchScript modules, the state and options of the optimizers, the training flags
+/// of all submodules, and the random state.
 class SavedState {
  public:
-  /// Saves it. When it throws, nothing has changed.
-  SavedState(const TrainingState& state, const Placement& placement, const SnapshotOptions& options)
+  /// Saves the state, as the options say. If this throws, nothing has changed.
+  SavedState(const TrainedObjects& state, const DevicePlacement& placement,
+             const TrainingOptions& options)
       : random_(placement.device),
-        store_(make_store(options)),
-        tensors_(*store_, treatment_of_gradients(options), placement) {
+        store_(options),
+        tensors_(store_, options.snapshot(), placement) {
     for (torch::optim::Optimizer* optimizer : state.optimizers) {
-      optimizers_.emplace_back(*optimizer, tensors_, *store_, placement);
+      optimizers_.emplace_back(*optimizer, tensors_, store_, placement);
     }
     for (const ModuleHandle& module : state.modules) {
       module.each_parameter([&](const torch::Tensor& parameter) { tensors_.save(parameter); });
       module.each_buffer([&](const torch::Tensor& buffer) { tensors_.save(buffer); });
       attributes_.emplace_back(module, tensors_);
-      modes_.emplace_back(module);
-      names_.emplace_back(module);
+      flags_.emplace_back(module);
+      names_.emplace_back(module, module.names());
     }
     for (const torch::Tensor& tensor : state.tensors) tensors_.save(tensor);
     tensors_.set_gradients_aside();
@@ -62,64 +88,62 @@ class SavedState {
   }
 
   /// The training flags of the model.
-  TrainingMode& model_mode() { return modes_.front(); }
+  TrainingFlags& model_flags() { return flags_.front(); }
 
-  /// Restores everything: each part whatever happens to the others. To be called once. Throws
-  /// SnapshotError in the end where something could not be restored: a copy was damaged, a user's
-  /// optimizer could not be loaded, a module's train() throws.
+  /// Restores everything. If a part fails, restores the others and then throws SnapshotError. A
+  /// part fails, for example, if its copy is damaged, a user-defined optimizer cannot be loaded, or
+  /// the train() of a module throws. Must be called only once.
   void restore() {
     for (SavedOptimizer& optimizer : optimizers_) optimizer.restore(errors_);
     for (SavedAttributes& attributes : attributes_) attributes.restore(errors_);
-    for (TrainingMode& mode : modes_) mode.restore(errors_);
+    for (TrainingFlags& flags : flags_) flags.restore(errors_);
     errors_.unless("the random state", [&] { random_.restore(); });
     tensors_.restore(errors_);
-    for (const RegisteredNames& names : names_) names.warn_of_more();
+    warn_of_added_names();
     if (!errors_.any()) return;
-    const std::string kept = store_->keep();
     throw SnapshotError("LRFinder: " + errors_.description() +
-                        ". That stays as the test left it, all else is as it was" +
-                        (kept.empty() ? "" : "; the snapshot file " + kept + " has been kept"));
+                        ". These stay as the test left them. All else was restored");
   }
 
  private:
-  // Where the copies must not take the memory of the device, the gradients must not do it either.
-  static Gradients treatment_of_gradients(const SnapshotOptions& options) {
-    return options.kind == Snapshot::device ? Gradients::set_aside : Gradients::copied;
-  }
-
-  // The store that the options ask for.
-  static std::unique_ptr<SnapshotStore> make_store(const SnapshotOptions& options) {
-    if (options.kind == Snapshot::disk) {
-      return std::make_unique<FileStore>(options.dir);
+  // Warns of parameters, buffers and submodules that the test has added. They are not removed,
+  // because the module may also hold them in a member of its own.
+  void warn_of_added_names() const noexcept {
+    try {
+      std::string added;
+      for (const auto& [module, names] : names_) {
+        for (const std::string& name : module.names()) {
+          if (names.count(name) == 0) added += " " + name;
+        }
+      }
+      if (!added.empty()) {
+        TORCH_WARN("LRFinder: what the test has added to the model stays:", added);
+      }
+    } catch (...) {  // no memory for the message
     }
-    return std::make_unique<MemoryStore>(/*on_host=*/options.kind == Snapshot::host);
   }
 
   RestoreErrors errors_;
   RandomState random_;
-  std::unique_ptr<SnapshotStore> store_;
+  SnapshotStore store_;
   SavedTensors tensors_;
-  std::vector<SavedOptimizer> optimizers_;
+  std::list<SavedOptimizer> optimizers_;  // a list copies none of them
   std::vector<SavedAttributes> attributes_;
-  std::vector<TrainingMode> modes_;
-  std::vector<RegisteredNames> names_;
+  std::vector<TrainingFlags> flags_;
+  std::vector<std::pair<ModuleHandle, std::set<std::string>>> names_;  // registered names
 };
 
-/// Restores everything while an exception is being handled. Where that fails, the SnapshotError
-/// says so, quotes the exception, and carries it nested.
+/// Restores everything while an exception is being handled. If this fails, throws a SnapshotError
+/// that quotes the exception and carries it nested.
 inline void restore_after_exception(SavedState& saved) {
-  const std::exception_ptr cause = std::current_exception();
+  std::string failure;
   try {
-    saved.restore();
-  } catch (const SnapshotError& failure) {
-    std::string message = failure.what();
-    message += ". The test had been ended by this exception: " + message_of(cause);
-    try {
-      std::rethrow_exception(cause);
-    } catch (...) {
-      std::throw_with_nested(SnapshotError(message));
-    }
+    return saved.restore();
+  } catch (const SnapshotError& error) {
+    failure = error.what();
   }
+  failure += ". The test had been ended by this exception: ";
+  std::throw_with_nested(SnapshotError(failure + message_of(std::current_exception())));
 }
 
 }  // namespace lrfinder::detail

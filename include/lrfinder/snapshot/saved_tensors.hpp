@@ -1,79 +1,66 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <sstream>
 #include <string>
 #include <unordered_set>
-#include <utility>
 #include <vector>
 
 #include <torch/torch.h>
 
+#include <lrfinder/detail/text.hpp>
 #include <lrfinder/error.hpp>
-#include <lrfinder/snapshot/restore_errors.hpp>
 #include <lrfinder/snapshot/store.hpp>
-#include <lrfinder/torch/device.hpp>
+#include <lrfinder/torch/module.hpp>
+#include <lrfinder/training_options.hpp>
 
 namespace lrfinder::detail {
 
-/// What becomes of the gradients that are there when the test begins.
-enum class Gradients {
-  set_aside,  ///< the test works with its own, in new memory
-  copied      ///< the test works in their memory, where it can
-};
-
-/// Tensors as they were: their bytes, which storage they point to, their `requires_grad` flags and
+/// Saved tensors: their bytes, the storage that each points to, their `requires_grad` flags and
 /// their gradients.
 ///
-/// Storages are copied byte by byte and each only once, however many tensors share it (tied
-/// weights, views), so that every dtype and layout comes back bit for bit.
+/// Storages are copied byte by byte, so every dtype and layout is restored bit for bit. A storage
+/// that several tensors share (tied weights, views) is copied only once.
 class SavedTensors {
  public:
-  /// The storages of tensors that are about to move are left alone by the test and not copied. The
-  /// store outlives this.
-  SavedTensors(SnapshotStore& store, Gradients gradients, const Placement& placement)
-      : store_(store), gradients_(gradients), placement_(placement) {}
+  /// The store must outlive this object. If a tensor will move to another device for the test, its
+  /// storage is not copied, because the test does not change it.
+  ///
+  /// With Snapshot::device, existing gradients are set aside, and the test makes new ones. The
+  /// other kinds save device memory: if possible, a gradient is copied, and the test overwrites it.
+  SavedTensors(SnapshotStore& store, Snapshot kind, const DevicePlacement& placement)
+      : store_(store), copies_gradients_(kind != Snapshot::device), placement_(placement) {}
 
-  /// Saves a tensor, and that of which it is a view; one that was saved before is left alone.
+  /// Saves a tensor and, if it is a view, its base. Does nothing if it is already saved.
   void save(const torch::Tensor& tensor) {
     if (!tensor.defined() || !seen_tensors_.insert(tensor.unsafeGetTensorImpl()).second) return;
     const torch::NoGradGuard without_gradients;
     try {
-      Saved saved{tensor,
-                  has_storage(tensor) ? tensor.variable_data() : tensor.clone(),
-                  tensor.is_leaf() ? tensor.grad() : torch::Tensor(),
-                  tensor.requires_grad(),
-                  tensor.is_leaf(),
-                  true};
+      const torch::Tensor gradient = tensor.is_leaf() ? tensor.grad() : torch::Tensor();
+      tensors_.push_back({tensor, has_storage(tensor) ? tensor.variable_data() : tensor.clone(),
+                          gradient, tensor.requires_grad(), tensor.is_leaf()});
       save_storage(tensor);
-      if (gradients_ == Gradients::copied && can_work_in(saved.gradient)) {
-        save_storage(saved.gradient);
-        saved.gradient_aside = false;
+      if (copies_gradients_ && can_work_in(gradient)) {
+        save_storage(gradient);
+      } else if (gradient.defined()) {
+        without_gradient_.push_back(tensor);
       }
-      tensors_.push_back(std::move(saved));
-      // A forward pass that draws a view into its graph draws in what it is a view of.
+      // A forward pass that adds a view to its graph also adds the base of the view.
       if (tensor.is_view()) save(torch::Tensor(tensor._base()));
     } catch (const c10::Error& error) {
-      std::ostringstream message;
-      message << "LRFinder: a tensor of type " << tensor.dtype() << " and shape " << tensor.sizes()
-              << " on " << tensor.device() << " cannot be saved, and so could not be restored. "
-              << "LibTorch says: " << error.what_without_backtrace();
-      throw SnapshotError(message.str());
+      throw SnapshotError(concat("LRFinder: a tensor of type ", tensor.dtype(), " and shape ",
+                                 tensor.sizes(), " on ", tensor.device(),
+                                 " cannot be saved, and so could not be restored. LibTorch says: ",
+                                 error.what_without_backtrace()));
     }
   }
 
-  /// Takes away the gradients that the test must not touch.
+  /// Removes the gradients in whose memory the test must not work.
   void set_gradients_aside() const {
-    for (const Saved& saved : tensors_) {
-      if (saved.gradient.defined() && saved.gradient_aside) {
-        saved.tensor.mutable_grad() = torch::Tensor();
-      }
-    }
+    for (const torch::Tensor& tensor : without_gradient_) tensor.mutable_grad() = torch::Tensor();
   }
 
-  /// Makes all saved tensors what they were. Those whose copy is damaged keep the values that they
-  /// have, and are added to `errors`.
+  /// Restores all saved tensors. If the copy of a tensor is damaged, the tensor keeps its present
+  /// values and is added to `errors`.
   void restore(RestoreErrors& errors) {
     const torch::NoGradGuard without_gradients;
     for (const Storage& storage : storages_) {
@@ -87,34 +74,32 @@ class SavedTensors {
  private:
   struct Saved {
     torch::Tensor tensor;
-    torch::Tensor original;  // another handle on the same storage; a copy where there is none
+    torch::Tensor original;  // on the same storage; a copy if there is no storage
     torch::Tensor gradient;
     bool requires_grad;
     bool is_leaf;
-    bool gradient_aside;
   };
 
   struct Storage {
     torch::Tensor bytes;
-    std::size_t copy;
+    std::uint64_t copy;  // in the store
     std::string description;
   };
 
   static void restore(const Saved& saved) {
     const torch::Tensor& tensor = saved.tensor;
-    // A forward pass may have drawn a buffer into its graph. LibTorch's detach_() takes no views.
+    // A forward pass may have added a buffer to its graph. detach_() of LibTorch refuses views.
     if (saved.is_leaf && !tensor.is_leaf()) torch::autograd::impl::set_gradient_edge(tensor, {});
     if (tensor.is_leaf()) tensor.mutable_grad() = torch::Tensor();
     if (!is_same_view(tensor, saved.original)) tensor.set_data(saved.original);
     if (!tensor.is_leaf()) return;
-    if (tensor.requires_grad() != saved.requires_grad) {
-      tensor.set_requires_grad(saved.requires_grad);
-    }
+    tensor.set_requires_grad(saved.requires_grad);
     if (saved.gradient.defined()) tensor.mutable_grad() = saved.gradient;
   }
 
-  // Whether the test can work in the memory of a gradient. LibTorch cannot detach a view in place,
-  // nor add to elements that share memory, and would detach the user's gradient from its graph.
+  // Whether the test can work in the memory of a gradient. LibTorch can neither detach a view in
+  // place nor add to elements that share memory. It would also detach a gradient of the user that
+  // has a graph.
   bool can_work_in(const torch::Tensor& gradient) const {
     return gradient.defined() && has_copyable_storage(gradient) && !gradient.is_view() &&
            !gradient.requires_grad() && gradient.is_non_overlapping_and_dense() &&
@@ -126,15 +111,12 @@ class SavedTensors {
     const at::Storage& storage = tensor.storage();
     if (!seen_storages_.insert(storage.unsafeGetStorageImpl()).second) return;
     const auto size = static_cast<std::int64_t>(storage.nbytes());
-    torch::Tensor bytes =
-        torch::empty({0}, torch::TensorOptions().dtype(torch::kByte).device(tensor.device()));
+    torch::Tensor bytes = torch::empty({0}, torch::device(tensor.device()).dtype(torch::kByte));
     bytes.set_(storage, 0, {size}, {1});
-    std::ostringstream description;
-    description << tensor.dtype() << tensor.sizes();
-    storages_.push_back({bytes, store_.save(bytes), description.str()});
+    storages_.push_back({bytes, store_.save(bytes), concat(tensor.dtype(), tensor.sizes())});
   }
 
-  // False also for tensors on the device "meta", which have no values.
+  // Also false for tensors on the device "meta", which have no values.
   bool has_copyable_storage(const torch::Tensor& tensor) const {
     return has_storage(tensor) && !tensor.is_meta() && !placement_.moves_tensor(tensor);
   }
@@ -151,9 +133,10 @@ class SavedTensors {
   }
 
   SnapshotStore& store_;
-  Gradients gradients_;
-  Placement placement_;
+  bool copies_gradients_;
+  DevicePlacement placement_;
   std::vector<Saved> tensors_;
+  std::vector<torch::Tensor> without_gradient_;  // during the test
   std::vector<Storage> storages_;
   std::unordered_set<const void*> seen_tensors_;
   std::unordered_set<const void*> seen_storages_;

@@ -1,149 +1,152 @@
 #pragma once
 
-#include <cstddef>
+#include <algorithm>
 #include <cstdint>
 #include <exception>
-#include <functional>
-#include <optional>
+#include <filesystem>
+#include <memory>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include <torch/torch.h>
 
+#include <lrfinder/detail/files.hpp>
+#include <lrfinder/error.hpp>
+#include <lrfinder/torch/compatibility.hpp>
+#include <lrfinder/training_options.hpp>
+
+/// @file
+/// Stores the copies of a snapshot, and describes those that could not be restored.
+
 namespace lrfinder::detail {
 
-/// Takes the next bytes of a copy.
-using Sink = std::function<void(const void* data, std::size_t size)>;
-
-/// Keeps copies of bytes for as long as a range test runs: on the device, in host memory, or on
-/// disk.
+/// Keeps copies of bytes during a range test: on the device, in host memory, or on disk. Bytes are
+/// passed as one-dimensional tensors, which may alias the storage of other tensors.
 ///
-/// Storages are handed over as one-dimensional tensors of bytes that alias them; what only
-/// LibTorch's serialization can write is handed over in pieces.
+/// On disk, all copies are in one temporary file. The system removes the file however the program
+/// ends. Writing and reading take at most 16 MB of memory, whatever the size of the copies.
 class SnapshotStore {
  public:
-  SnapshotStore() = default;
-  SnapshotStore(const SnapshotStore&) = delete;
-  SnapshotStore& operator=(const SnapshotStore&) = delete;
-  virtual ~SnapshotStore() = default;
-
-  /// Copies a storage. Returns the number of the copy, counted from 0.
-  virtual std::size_t save(const torch::Tensor& bytes) = 0;
-
-  /// Writes copy `number` back. Throws SnapshotError, and leaves `bytes` alone, when the copy is
-  /// damaged.
-  virtual void load(std::size_t number, const torch::Tensor& bytes) const = 0;
-
-  /// Copies all that `write` gives to the sink. `write` may be called twice, and has to give the
-  /// same each time. Returns the number of the copy.
-  virtual std::size_t save_pieces(const std::function<void(const Sink&)>& write) = 0;
-
-  /// Size in bytes of copy `number`.
-  virtual std::size_t size(std::size_t number) const = 0;
-
-  /// Throws SnapshotError when copy `number` is damaged.
-  virtual void check(std::size_t number) const = 0;
-
-  /// Reads at most `size` bytes of copy `number`, from `position` on. Returns how many there were.
-  virtual std::size_t read(std::size_t number, std::size_t position, void* data,
-                           std::size_t size) const = 0;
-
-  /// Writes the copies to a file that stays, so that a user can save them. Returns its path; empty
-  /// where there is none.
-  virtual std::string keep() { return {}; }
-};
-
-/// Copies in memory: where the storages are, or in that of the host.
-class MemoryStore : public SnapshotStore {
- public:
-  explicit MemoryStore(bool on_host) : on_host_(on_host) {}
-
-  std::size_t save(const torch::Tensor& bytes) override {
-    copies_.push_back({on_host_ && !bytes.is_cpu() ? bytes.cpu() : bytes.clone(), {}});
-    return copies_.size() - 1;
+  /// Throws SnapshotError if the options ask for a file, and it cannot be made in their folder.
+  explicit SnapshotStore(const TrainingOptions& options) : kind_(options.snapshot()) {
+    if (kind_ != Snapshot::disk) return;
+    try {
+      folder_ = temporary_folder(options.snapshot_dir());
+      file_ = std::unique_ptr<File>(new File(temporary_file(folder_)));
+    } catch (const std::system_error& fault) {
+      throw failure(fault.what());
+    }
   }
 
-  void load(std::size_t number, const torch::Tensor& bytes) const override {
-    bytes.copy_(copies_[number].storage);
-  }
-
-  std::size_t save_pieces(const std::function<void(const Sink&)>& write) override {
-    // Counted first: a string that grows takes up to three times its size.
-    std::size_t size = 0;
-    write([&](const void*, std::size_t more) { size += more; });
-    Copy copy;
-    copy.pieces.reserve(size);
-    write([&](const void* data, std::size_t more) {
-      copy.pieces.append(static_cast<const char*>(data), more);
+  /// Makes a copy. Returns its place, for load(). Throws SnapshotError if the file cannot be
+  /// written, for example on a full disk.
+  std::uint64_t save(const torch::Tensor& bytes) {
+    if (!file_) {
+      const bool moves = kind_ == Snapshot::host && !bytes.is_cpu();
+      copies_.push_back(moves ? bytes.cpu() : bytes.clone());
+      return copies_.size() - 1;
+    }
+    const std::uint64_t begin = std::exchange(end_, end_ + bytes.nbytes());
+    each_piece(bytes, [&](const torch::Tensor& piece, std::uint64_t offset) {
+      const torch::Tensor on_host = piece.cpu();
+      try {
+        file_->write_at(begin + offset, on_host.data_ptr(), on_host.nbytes());
+      } catch (const std::system_error& fault) {
+        throw failure("cannot write the snapshot file in " + text_of(folder_) + ": " +
+                      fault.code().message());
+      }
     });
-    copies_.push_back(std::move(copy));
-    return copies_.size() - 1;
+    return begin;
   }
 
-  std::size_t size(std::size_t number) const override {
-    const Copy& copy = copies_[number];
-    return copy.storage.defined() ? copy.storage.nbytes() : copy.pieces.size();
-  }
-
-  void check(std::size_t) const override {}
-
-  std::size_t read(std::size_t number, std::size_t position, void* data,
-                   std::size_t size) const override {
-    return copies_[number].pieces.copy(static_cast<char*>(data), size, position);
+  /// Copies the bytes at a place back. If the file was cut short, throws SnapshotError and does not
+  /// change `bytes`.
+  void load(std::uint64_t place, const torch::Tensor& bytes) const {
+    if (!file_) {
+      bytes.copy_(copies_[place]);
+      return;
+    }
+    char last = 0;
+    if (bytes.nbytes() > 0) read(place + bytes.nbytes() - 1, &last, 1);
+    each_piece(bytes, [&](const torch::Tensor& piece, std::uint64_t offset) {
+      const torch::Tensor on_host = piece.is_cpu() ? piece : torch::empty_like(piece, torch::kCPU);
+      read(place + offset, on_host.data_ptr(), on_host.nbytes());
+      if (!piece.is_cpu()) piece.copy_(on_host);
+    });
   }
 
  private:
-  struct Copy {
-    torch::Tensor storage;
-    std::string pieces;
-  };
+  // Calls use(piece, offset) for one part of the bytes after the other.
+  template <class Use>
+  static void each_piece(const torch::Tensor& bytes, Use&& use) {
+    constexpr std::int64_t size = std::int64_t{16} << 20;
+    for (std::int64_t begin = 0; begin < bytes.numel(); begin += size) {
+      use(bytes.narrow(0, begin, std::min(size, bytes.numel() - begin)),
+          static_cast<std::uint64_t>(begin));
+    }
+  }
 
-  bool on_host_;
-  std::vector<Copy> copies_;
+  void read(std::uint64_t position, void* data, std::size_t size) const {
+    std::string reason = "was cut short";
+    try {
+      if (file_->read_at(position, data, size) == size) return;
+    } catch (const std::system_error& fault) {
+      reason = "cannot be read: " + fault.code().message();
+    }
+    throw SnapshotError("the snapshot file in " + text_of(folder_) + " " + reason);
+  }
+
+  static SnapshotError failure(const std::string& what) {
+    return SnapshotError("LRFinder: " + what +
+                         "; choose another folder with snapshot_dir(), or Snapshot::host");
+  }
+
+  Snapshot kind_;
+  std::vector<torch::Tensor> copies_;
+  std::filesystem::path folder_;
+  std::unique_ptr<File> file_;  // null unless the copies are on disk
+  std::uint64_t end_ = 0;       // size of the file
 };
 
-}  // namespace lrfinder::detail
+/// Collects the errors of a restore, so that everything else is still restored.
+class RestoreErrors {
+ public:
+  /// Reserves memory for the description, because a restore may follow a lack of memory.
+  RestoreErrors() { description_.reserve(4000); }
 
-/// @file
-/// Objects that LibTorch's serialization writes and reads, in a snapshot.
-
-namespace lrfinder::detail {
-
-/// Saves what has been written to an archive. Returns the number of the copy.
-inline std::size_t save_archive(SnapshotStore& store, torch::serialize::OutputArchive& archive) {
-  return store.save_pieces([&](const Sink& sink) {
-    // LibTorch's writer ends the program when it is destroyed after a failure: it must not see one.
-    std::exception_ptr failed;
-    archive.save_to([&](const void* data, std::size_t size) {
+  /// Runs `restore()`. If it throws, adds `what` and the reason to the description.
+  template <class Restore>
+  void unless(std::string_view what, Restore&& restore) noexcept {
+    try {
+      restore();
+    } catch (...) {
+      any_ = true;
       try {
-        if (!failed) sink(data, size);
-      } catch (...) {
-        failed = std::current_exception();
+        const std::string reason = message_of(std::current_exception());
+        if (description_.empty() || reason != reason_) {
+          if (!description_.empty()) description_ += "; ";
+          description_.append(reason).append("; this could not be restored:");
+          reason_ = reason;
+        }
+        description_.append(" ").append(what);
+      } catch (...) {  // no memory for the description
       }
-      return size;
-    });
-    if (failed) std::rethrow_exception(failed);
-  });
-}
-
-/// Reads what save_archive() saved, by `read(torch::serialize::InputArchive&)`; tensors go to
-/// `device` or, without one, where they were. Throws SnapshotError when the copy is damaged.
-template <class Read>
-void load_archive(const SnapshotStore& store, std::size_t number,
-                  std::optional<torch::Device> device, Read&& read) {
-  store.check(number);
-  torch::serialize::InputArchive archive;
-  const auto part = [&](std::uint64_t position, void* data, std::size_t size) {
-    return store.read(number, position, data, size);
-  };
-  const auto size = [&] { return store.size(number); };
-  if (device) {
-    archive.load_from(part, size, *device);
-  } else {
-    archive.load_from(part, size);
+    }
   }
-  read(archive);
-}
+
+  /// Whether any restore failed.
+  bool any() const noexcept { return any_; }
+
+  /// What could not be restored, and why.
+  const std::string& description() const noexcept { return description_; }
+
+ private:
+  bool any_ = false;
+  std::string description_;
+  std::string reason_;
+};
 
 }  // namespace lrfinder::detail

@@ -7,32 +7,30 @@
 #include <string>
 #include <vector>
 
+#include <lrfinder/detail/text.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/history.hpp>
-#include <lrfinder/history/smoothing.hpp>
 #include <lrfinder/suggest/numeric.hpp>
 
 namespace lrfinder {
 
-/// The descent of a raw loss: the learning rates at which it begins, is steepest and ends, and how
-/// far it stands out of the noise. suggest::steepest and suggest::bounds read it.
+/// The descent of the raw loss on a curve: the learning rates at which the descent begins, is
+/// steepest and ends, and how far it stands out of the noise. Read by suggest::steepest and bounds.
 ///
-/// The losses are smoothed without lag (KernelSmoothing), and the descent ends at the lowest
-/// smoothed loss. Losses are limited, so that a divergence does not reach into the descent through
-/// the kernel: a loss counts for at most the highest loss up to the lowest one, plus four times
-/// their difference. A loss that is not finite counts for that limit.
+/// The losses are smoothed without lag (detail::kernel_smoothed). The descent ends at the lowest
+/// smoothed loss. A limit keeps a divergence from reaching into the descent through the kernel: the
+/// highest loss before the lowest one, plus four times the difference of the two. Higher losses,
+/// and losses that are not finite, count as this limit. The first loss is never the lowest.
 ///
-/// Learning rates are given as \f$\log_{10} lr\f$, distances in decades. No value but the depth()
-/// changes when the loss is scaled, and none but relative_depth() when it is shifted.
-/// `docs/suggestion.md` says how the constants were chosen.
+/// Learning rates are given as \f$\log_{10} lr\f$, distances in decades. If the loss is scaled,
+/// only depth() changes. If the loss is shifted, only relative_depth() changes.
 class Descent {
  public:
-  /// Reads `history.lr` and `history.raw_loss`; iterations without a positive rate are left out.
-  /// `reader`: the recipe, for messages.
+  /// Reads `history.lr` and `history.raw_loss`. Leaves out iterations whose rate is not positive
+  /// and finite. `reader`: the name of the recipe, for error messages.
   ///
-  /// Throws NoSuggestion where fewer than three losses are finite or the smoothed loss never falls,
-  /// InvalidHistory where the columns differ in length. O(n log n), O(n) where the learning rates
-  /// are sorted.
+  /// Throws NoSuggestion if fewer than three losses are finite, or if the smoothed loss never
+  /// falls. Throws InvalidHistory if the columns differ in length. O(n log n).
   Descent(const History& history, const std::string& reader) {
     take_points(history, reader);
     limit_losses();
@@ -45,44 +43,43 @@ class Descent {
   double first_log_lr() const noexcept { return log_lr_.front(); }
   /// The highest learning rate of the test.
   double last_log_lr() const noexcept { return log_lr_.back(); }
-  /// Where 5 % of the descent are done.
+  /// The rate at which the smoothed loss has fallen by 5 % of depth().
   double onset_log_lr() const noexcept { return at_share(0.05); }
-  /// Where the smoothed loss falls fastest, per decade of the learning rate.
+  /// The rate at which the smoothed loss falls fastest per decade of the learning rate.
   double steepest_log_lr() const noexcept { return grid_[steepest_]; }
-  /// Where 50 % of the descent are done.
+  /// The rate at which the smoothed loss has fallen by 50 % of depth().
   double half_done_log_lr() const noexcept { return at_share(0.5); }
-  /// Where 95 % of the descent are done.
+  /// The rate at which the smoothed loss has fallen by 95 % of depth().
   double nearly_done_log_lr() const noexcept { return at_share(0.95); }
-  /// Where the smoothed loss is lowest.
+  /// The rate at which the smoothed loss is lowest.
   double lowest_log_lr() const noexcept { return grid_[lowest_]; }
 
-  /// Decades from the lowest smoothed loss to the rate at which the loss has risen again by half of
-  /// the depth; infinity where it does not rise that far.
+  /// The distance, in decades, from lowest_log_lr() to the rate at which the smoothed loss has
+  /// risen again by half of depth(). Infinity if the loss does not rise that far.
   double rise_decades() const noexcept {
-    const auto risen = [&](double loss) { return plateau_ - loss < depth_ / 2; };
-    const auto begin = smoothed_.begin() + static_cast<std::ptrdiff_t>(lowest_);
-    const auto found = std::find_if(begin, smoothed_.end(), risen);
-    if (found == smoothed_.end()) return std::numeric_limits<double>::infinity();
-    return grid_[static_cast<std::size_t>(found - smoothed_.begin())] - lowest_log_lr();
+    for (std::size_t i = lowest_; i < grid_.size(); ++i) {
+      if (plateau_ - smoothed_[i] < depth_ / 2) return grid_[i] - lowest_log_lr();
+    }
+    return std::numeric_limits<double>::infinity();
   }
 
-  /// Decades from one iteration to the next around a learning rate.
+  /// The distance, in decades, between successive iterations near a learning rate.
   double decades_per_iteration(double log_lr) const {
-    const std::size_t i = nearest_index(log_lr_, log_lr);
+    const std::size_t i = detail::nearest_index(log_lr_, log_lr);
     const std::size_t left = i > 0 ? i - 1 : 0, right = std::min(i + 1, log_lr_.size() - 1);
     return (log_lr_[right] - log_lr_[left]) / static_cast<double>(right - left);
   }
 
-  /// How far the smoothed loss falls, from its plateau to its lowest. The plateau is the median of
-  /// the smoothed loss over the first half, in decades, of the way to the lowest.
+  /// How far the smoothed loss falls from its plateau to its lowest value. The plateau is the
+  /// median of the smoothed loss over the first half of the decades that lead to the lowest value.
   double depth() const noexcept { return depth_; }
-  /// The depth as a share of the plateau.
+  /// depth() divided by the absolute value of the plateau.
   double relative_depth() const noexcept { return depth_ / std::fabs(plateau_); }
-  /// The depth over the standard deviation of a single loss during the descent.
+  /// depth() divided by the standard deviation of the noise of a single loss in the descent.
   double signal_to_noise() const noexcept { return depth_ / noise_; }
 
-  /// The depth over the standard error of the smoothed loss at a learning rate. At most 25 losses
-  /// count as independent, because neighbouring losses come from one training.
+  /// depth() divided by the standard error of the smoothed loss at a learning rate. At most 25
+  /// losses count as independent, because neighbouring losses come from the same training.
   double standard_errors(double log_lr) const {
     constexpr double max_independent = 25;
     constexpr double min_weight = 1e-3;
@@ -96,9 +93,9 @@ class Descent {
       const double distance = (log_lr_[i] - log_lr) / kernel_width;
       add(i, std::exp(-distance * distance / 2));
     }
-    if (weights < min_weight) {  // all losses are far away: use the nearest one
+    if (weights < min_weight) {  // all losses are far away, so the nearest one is used
       weights = squared_weights = variance = 0;
-      add(nearest_index(log_lr_, log_lr), 1);
+      add(detail::nearest_index(log_lr_, log_lr), 1);
     }
     const double independent = std::min(weights * weights / squared_weights, max_independent);
     return depth_ / std::sqrt(variance / weights / independent);
@@ -106,33 +103,39 @@ class Descent {
 
  private:
   static constexpr double kernel_width = 0.27;            // in decades
-  static constexpr double grid_step = kernel_width / 10;  // of the smoothed curve, in decades
+  static constexpr double grid_step = kernel_width / 10;  // between points of the curve
 
   void take_points(const History& history, const std::string& reader) {
-    detail::require_column(history, history.raw_loss, "raw_loss");
+    detail::require_column(history.lr, history.raw_loss, "raw_loss");
+    std::vector<std::size_t> order;
+    for (std::size_t i = 0; i < history.size(); ++i) {
+      if (history.lr[i] > 0 && std::isfinite(history.lr[i])) order.push_back(i);
+    }
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return history.lr[a] < history.lr[b]; });
     std::size_t finite = 0;
-    for (const std::size_t i : detail::order_by_lr(history.lr)) {
+    for (const std::size_t i : order) {
       const double loss = history.raw_loss[i];
       finite += std::isfinite(loss) ? 1U : 0U;
-      lr_.push_back(history.lr[i]);
       log_lr_.push_back(std::log10(history.lr[i]));
       loss_.push_back(std::isfinite(loss) ? loss : std::numeric_limits<double>::infinity());
     }
     if (finite < 3) {
-      throw NoSuggestion(reader + ": the curve has " + std::to_string(finite) +
-                         " finite losses, but a descent needs 3; lower start_lr if the test "
-                         "diverged at once, otherwise raise num_iter");
+      throw NoSuggestion(detail::concat(
+          reader, ": the curve has ", finite,
+          " finite losses, but a descent needs 3; lower start_lr if the test diverged at once, "
+          "otherwise raise num_iter"));
     }
   }
 
   void limit_losses() {
     constexpr double headroom = 4;
-    const std::size_t bottom = argmin(loss_);
-    double top = loss_[bottom];
-    for (std::size_t i = 0; i < bottom; ++i) {
-      if (std::isfinite(loss_[i])) top = std::max(top, loss_[i]);
+    const auto bottom = std::min_element(loss_.begin() + 1, loss_.end());
+    double top = *bottom;
+    for (auto loss = loss_.begin(); loss != bottom; ++loss) {
+      if (std::isfinite(*loss)) top = std::max(top, *loss);
     }
-    const double limit = top + headroom * (top - loss_[bottom]);
+    const double limit = top + headroom * (top - *bottom);
     for (double& loss : loss_) loss = std::min(loss, limit);
   }
 
@@ -140,18 +143,17 @@ class Descent {
     const double decades = log_lr_.back() - log_lr_.front();
     const auto steps =
         std::max(std::size_t{2}, static_cast<std::size_t>(std::ceil(decades / grid_step)));
-    const KernelSmoothing smoothed(lr_, loss_, kernel_width);
     for (std::size_t i = 0; i <= steps; ++i) {
       grid_.push_back(log_lr_.front() +
                       decades * static_cast<double>(i) / static_cast<double>(steps));
-      smoothed_.push_back(smoothed.at(grid_.back()));
     }
+    smoothed_ = detail::kernel_smoothed(log_lr_, loss_, kernel_width, grid_);
   }
 
   void find_landmarks(const std::string& reader) {
-    lowest_ = argmin(smoothed_);
+    lowest_ = detail::argmin(smoothed_);
     const auto half_way = static_cast<std::ptrdiff_t>(lowest_ / 2 + 1);
-    plateau_ = quantile({smoothed_.begin(), smoothed_.begin() + half_way}, 0.5);
+    plateau_ = detail::quantile({smoothed_.begin(), smoothed_.begin() + half_way}, 0.5);
     depth_ = plateau_ - smoothed_[lowest_];
     const double rounding = 1e-12 * std::fabs(plateau_);
     if (lowest_ == 0 || !(depth_ > rounding)) {
@@ -159,13 +161,13 @@ class Descent {
                          ": the loss never falls below where it starts; lower start_lr if it rises "
                          "from there, raise end_lr if it stays level");
     }
-    std::vector<double> gradient = index_gradient(smoothed_);
+    std::vector<double> gradient = detail::index_gradient(smoothed_);
     gradient.resize(lowest_ + 1);
-    steepest_ = argmin(gradient);
+    steepest_ = detail::argmin(gradient);
   }
 
   /// Estimates the variance of each loss from its distance to the line between its two neighbours
-  /// (Gasser, Sroka & Jennen-Steinmetz 1986). That needs no smoothing, and a slope adds nothing.
+  /// (Gasser, Sroka & Jennen-Steinmetz 1986). Needs no smoothing. A constant slope adds nothing.
   void measure_noise() {
     const std::size_t last = loss_.size() - 1;
     variance_.resize(loss_.size());
@@ -178,27 +180,24 @@ class Descent {
     variance_.front() = variance_[1];
     variance_.back() = variance_[last - 1];
 
-    // The median, so that outliers do not count; that of a squared normal deviate is 0.455 of its
-    // variance.
+    // The median ignores outliers. For a squared normal deviate it is 0.455 of the variance.
     constexpr double median_of_square = 0.455;
     const auto end =
         std::upper_bound(log_lr_.begin(), log_lr_.end(), lowest_log_lr()) - log_lr_.begin();
-    noise_ =
-        std::sqrt(quantile({variance_.begin(), variance_.begin() + end}, 0.5) / median_of_square);
+    noise_ = std::sqrt(detail::quantile({variance_.begin(), variance_.begin() + end}, 0.5) /
+                       median_of_square);
   }
 
   double at_share(double share) const noexcept {
-    const auto done = [&](double loss) { return plateau_ - loss >= share * depth_; };
-    return grid_[static_cast<std::size_t>(
-        std::find_if(smoothed_.begin(), smoothed_.begin() + static_cast<std::ptrdiff_t>(lowest_),
-                     done) -
-        smoothed_.begin())];
+    std::size_t i = 0;
+    while (i < lowest_ && !(plateau_ - smoothed_[i] >= share * depth_)) ++i;
+    return grid_[i];
   }
 
-  std::vector<double> lr_, log_lr_, loss_;  // the iterations, by learning rate
-  std::vector<double> variance_;            // of each loss
-  std::vector<double> grid_, smoothed_;     // the smoothed curve: learning rates and losses
-  std::size_t steepest_ = 0, lowest_ = 0;   // indices of the grid
+  std::vector<double> log_lr_, loss_;      // of the iterations, sorted by rate
+  std::vector<double> variance_;           // of each loss
+  std::vector<double> grid_, smoothed_;    // rates and losses of the smoothed curve
+  std::size_t steepest_ = 0, lowest_ = 0;  // indices in grid_
   double plateau_ = 0, depth_ = 0, noise_ = 0;
 };
 

@@ -3,20 +3,16 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <type_traits>
 #include <vector>
 
-namespace lrfinder {
+namespace lrfinder::detail {
 
-/// The change of a column from one value to the next: central differences inside, one-sided at
-/// the ends.
+/// The change of a column from one value to the next, like `numpy.gradient(values)`. Inside it is
+/// \f$g_i = (y_{i+1} - y_{i-1})/2\f$. At the ends it is \f$g_0 = y_1 - y_0\f$ and \f$g_{n-1} =
+/// y_{n-1} - y_{n-2}\f$. For a single value it is 0.
 ///
-/// \f$g_i = (y_{i+1} - y_{i-1})/2,\; g_0 = y_1 - y_0,\; g_{n-1} = y_{n-1} - y_{n-2}\f$, as
-/// `numpy.gradient` of one argument. The result has the size of the input; a single value has the
-/// change 0.
-///
-/// `reach`: how many values to either side the difference is taken over, at least 1; fewer near the
-/// ends.
+/// `reach`: the change is computed from the values this many places before and after; at least 1.
+/// Near the ends the reach is shorter.
 inline std::vector<double> index_gradient(const std::vector<double>& values,
                                           std::size_t reach = 1) {
   std::vector<double> gradient(values.size());
@@ -28,35 +24,32 @@ inline std::vector<double> index_gradient(const std::vector<double>& values,
   return gradient;
 }
 
-/// The derivative of `values` with respect to unevenly spaced `positions`: inside, exact for
-/// parabolas; one-sided at the ends.
+/// The derivative of `values` with respect to unevenly spaced `positions`. Inside, the result is
+/// exact for parabolas. At the ends, the difference is one-sided.
 ///
 /// With \f$h_1 = x_i - x_{i-1}\f$ and \f$h_2 = x_{i+1} - x_i\f$:
 /// \f$g_i = \frac{-h_2}{h_1(h_1+h_2)} y_{i-1} + \frac{h_2-h_1}{h_1 h_2} y_i +
-/// \frac{h_1}{h_2(h_1+h_2)} y_{i+1}\f$, summed in this order, as
-/// `torch.gradient(values, spacing=[positions])`; like there, the ends are computed in the
-/// precision of the values. Both columns have the same size, at least 2.
-template <class Value, class Position>
-std::vector<std::common_type_t<Value, Position>> uneven_gradient(
-    const std::vector<Value>& values, const std::vector<Position>& positions) {
-  const std::size_t last = values.size() - 1;
-  const auto step = [&](std::size_t i) { return positions[i + 1] - positions[i]; };
+/// \frac{h_1}{h_2(h_1+h_2)} y_{i+1}\f$.
+/// The terms are added in this order, and the ends are computed in single precision, like in
+/// `torch.gradient(values, spacing=[positions])`. Needs at least two values.
+inline std::vector<double> uneven_gradient(const std::vector<float>& values,
+                                           const std::vector<double>& positions) {
+  std::vector<double> gradient(values.size());
   const auto secant = [&](std::size_t i) {
-    return (values[i + 1] - values[i]) / static_cast<Value>(step(i));
+    return (values[i + 1] - values[i]) / static_cast<float>(positions[i + 1] - positions[i]);
   };
-  std::vector<std::common_type_t<Value, Position>> gradient(values.size());
   gradient.front() = secant(0);
-  for (std::size_t i = 1; i < last; ++i) {
-    const Position h1 = step(i - 1), h2 = step(i), both = h1 + h2;
-    gradient[i] = -h2 / (h1 * both) * values[i - 1] + (h2 - h1) / (h1 * h2) * values[i] +
-                  h1 / (h2 * both) * values[i + 1];
+  for (std::size_t i = 1; i + 1 < values.size(); ++i) {
+    const double h1 = positions[i] - positions[i - 1], h2 = positions[i + 1] - positions[i];
+    gradient[i] = -h2 / (h1 * (h1 + h2)) * values[i - 1] + (h2 - h1) / (h1 * h2) * values[i] +
+                  h1 / (h2 * (h1 + h2)) * values[i + 1];
   }
-  gradient.back() = secant(last - 1);
+  gradient.back() = secant(values.size() - 2);
   return gradient;
 }
 
-/// Index of the smallest value, the first where several are equal. A NaN counts as the smallest, as
-/// in NumPy and PyTorch. `values`: not empty.
+/// Index of the smallest value, or of the first one if several are equal. A NaN counts as the
+/// smallest value, as in NumPy and PyTorch. `values`: not empty.
 template <class Real>
 std::size_t argmin(const std::vector<Real>& values) {
   const auto smaller = [](Real a, Real b) { return std::isnan(a) ? !std::isnan(b) : a < b; };
@@ -64,21 +57,9 @@ std::size_t argmin(const std::vector<Real>& values) {
                                   values.begin());
 }
 
-/// Index of the value nearest to `target`, the first where several are. `values`: not empty,
-/// without NaN.
-inline std::size_t nearest_index(const std::vector<double>& values, double target) {
-  const auto nearer = [target](double a, double b) {
-    return std::fabs(a - target) < std::fabs(b - target);
-  };
-  return static_cast<std::size_t>(std::min_element(values.begin(), values.end(), nearer) -
-                                  values.begin());
-}
-
-/// The quantile of some values: the value below which the given share of them lies, interpolated
-/// linearly between neighbours, as `numpy.quantile`.
+/// The value below which a share of the values lies, interpolated linearly as in `numpy.quantile`.
 ///
-/// `share`: in [0, 1]; 0.5 is the median. `values`: not empty, without NaN; they may be infinite.
-/// O(n).
+/// `share`: in [0, 1]; 0.5 gives the median. `values`: not empty, no NaN; may be infinite. O(n).
 inline double quantile(std::vector<double> values, double share) {
   const double position = share * static_cast<double>(values.size() - 1);
   const auto below = values.begin() + static_cast<std::ptrdiff_t>(position);
@@ -89,4 +70,68 @@ inline double quantile(std::vector<double> values, double share) {
   return std::isfinite(above) ? *below + fraction * (above - *below) : above;
 }
 
-}  // namespace lrfinder
+/// Smoothing without lag: weighted averages of the losses around learning rates.
+///
+/// With \f$u = \log_{10} lr\f$ and \f$w\f$ = `width`, the smoothed loss at \f$u\f$ is \f$\sum_i l_i
+/// K((u-u_i)/w) / \sum_i K((u-u_i)/w)\f$. The kernel is the Gaussian \f$K(t) = e^{-t^2/2}\f$, cut
+/// off at \f$|t| = 4\f$ (Nadaraya 1964, Watson 1964). It is symmetric, so it does not move a
+/// descent. The effect of the kernel does not depend on the number of iterations or on the
+/// schedule. Losses closer together than w/10 are averaged first. This widens the kernel by less
+/// than 0.1 %, and limits the work for one smoothed loss to 80 terms.
+///
+/// In a gap, all weights are small. There the smoothed loss is interpolated linearly between the
+/// losses on either side. Outside the range of the losses it is the first or the last loss.
+///
+/// `log_lr`: of the losses, in ascending order. `losses`: at least one is finite; losses that are
+/// not finite are left out. `width`: in decades, positive. `at`: the \f$\log_{10} lr\f$ of the
+/// results.
+inline std::vector<double> kernel_smoothed(const std::vector<double>& log_lr,
+                                           const std::vector<double>& losses, double width,
+                                           const std::vector<double>& at) {
+  constexpr double cutoff = 4;         // in widths
+  constexpr double min_weight = 1e-3;  // total; one loss weighs this at 3.7 widths
+  struct Group {
+    double log_lr, loss, count;
+  };
+  std::vector<Group> groups;
+  double group_start = 0;
+  for (std::size_t i = 0; i < log_lr.size(); ++i) {
+    if (!std::isfinite(losses[i])) continue;
+    if (groups.empty() || log_lr[i] - group_start > width / 10) {
+      groups.push_back({0, 0, 0});
+      group_start = log_lr[i];
+    }
+    Group& group = groups.back();
+    ++group.count;
+    group.log_lr += (log_lr[i] - group.log_lr) / group.count;
+    group.loss += (losses[i] - group.loss) / group.count;
+  }
+  const auto first_after = [&](double u) {
+    return std::upper_bound(groups.begin(), groups.end(), u,
+                            [](double value, const Group& group) { return value < group.log_lr; });
+  };
+  const auto interpolated = [&](double u) {
+    const auto right = first_after(u);
+    if (right == groups.begin()) return right->loss;
+    const auto left = right - 1;
+    if (right == groups.end()) return left->loss;
+    return left->loss +
+           (u - left->log_lr) / (right->log_lr - left->log_lr) * (right->loss - left->loss);
+  };
+
+  std::vector<double> smoothed;
+  for (const double u : at) {
+    double sum = 0, weights = 0;
+    for (auto group = first_after(u - cutoff * width);
+         group != groups.end() && group->log_lr < u + cutoff * width; ++group) {
+      const double distance = (u - group->log_lr) / width;
+      const double weight = group->count * std::exp(-distance * distance / 2);
+      sum += weight * group->loss;
+      weights += weight;
+    }
+    smoothed.push_back(weights > min_weight ? sum / weights : interpolated(u));
+  }
+  return smoothed;
+}
+
+}  // namespace lrfinder::detail

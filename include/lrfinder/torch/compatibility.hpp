@@ -1,7 +1,11 @@
 #pragma once
 
-#include <memory>
-#include <sstream>
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <fstream>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -9,38 +13,54 @@
 
 #include <ATen/autocast_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <c10/core/DeviceGuard.h>
 #include <torch/torch.h>
 #include <torch/version.h>
 
+#include <lrfinder/detail/system.hpp>
+#include <lrfinder/detail/text.hpp>
+
 /// @file
-/// What differs between versions of LibTorch, or has to be worked around in all of them.
+/// Differences between versions of LibTorch, and workarounds for all versions.
 
 namespace lrfinder::detail {
 
-/// The state of an optimizer, by parameter. The key is a string before LibTorch 2.1 and a pointer
-/// since.
+/// The message of an exception, without the stack trace that LibTorch adds to its own.
+inline std::string message_of(const std::exception_ptr& exception) {
+  try {
+    std::rethrow_exception(exception);
+  } catch (const c10::Error& error) {
+    return error.what_without_backtrace();
+  } catch (const std::exception& error) {
+    return error.what();
+  } catch (...) {
+    return "an exception that is not a std::exception";
+  }
+}
+
+/// The type of the map from parameters to their state in an optimizer.
 using OptimizerState = std::decay_t<decltype(std::declval<torch::optim::Optimizer&>().state())>;
 
-inline void* state_key(const torch::Tensor& parameter, void* const*) {
-  return parameter.unsafeGetTensorImpl();
-}
-inline std::string state_key(const torch::Tensor& parameter, const std::string*) {
-  std::ostringstream key;
-  key << static_cast<const void*>(parameter.unsafeGetTensorImpl());
-  return key.str();
+/// The key of a parameter in this map: a string before LibTorch 2.1, a pointer since.
+template <class Key = OptimizerState::key_type>
+Key state_key(const torch::Tensor& parameter) {
+  void* const key = parameter.unsafeGetTensorImpl();
+  if constexpr (std::is_pointer_v<Key>) {
+    return key;
+  } else {
+    return concat(key);
+  }
 }
 
-/// What an optimizer remembers of a parameter; null where that is nothing.
+/// The state of a parameter in an optimizer; null if there is none.
 inline torch::optim::OptimizerParamState* state_of(torch::optim::Optimizer& optimizer,
                                                    const torch::Tensor& parameter) {
-  OptimizerState& states = optimizer.state();
-  const auto found = states.find(
-      detail::state_key(parameter, static_cast<const OptimizerState::key_type*>(nullptr)));
-  return found == states.end() ? nullptr : found->second.get();
+  const auto found = optimizer.state().find(state_key(parameter));
+  return found == optimizer.state().end() ? nullptr : found->second.get();
 }
 
-/// Zeroes the gradients of the optimizer's parameters as its own zero_grad() does, or in place.
-/// LibTorch 1.13 always zeroes in place; since 2.0 zero_grad() leaves them undefined.
+/// Zeroes the gradients of the parameters of an optimizer: in place, or as its zero_grad() does it.
+/// Since LibTorch 2.0, zero_grad() makes them undefined. In 1.13, it zeroes them in place.
 template <class Optimizer>
 auto zero_gradients(Optimizer& optimizer, bool in_place)
     -> decltype(optimizer.zero_grad(!in_place)) {
@@ -48,81 +68,70 @@ auto zero_gradients(Optimizer& optimizer, bool in_place)
 }
 inline void zero_gradients(torch::optim::Optimizer& optimizer, ...) { optimizer.zero_grad(); }
 
-inline void drop_pending_batches(void*) {}
-
+/// Makes a loader ready for the next pass if the last pass ended before its last batch.
+///
+/// A `torch::data` loader with worker threads refuses a new pass while batches of the old pass are
+/// in progress ("another iterator is not yet exhausted"). Reading them to the end can take an
+/// epoch. This function drops them instead, like DataLoaderBase::join().
 template <class Dataset, class Batch, class BatchRequest>
-void drop_pending_batches(torch::data::DataLoaderBase<Dataset, Batch, BatchRequest>* loader) {
+void abandon_pass(torch::data::DataLoaderBase<Dataset, Batch, BatchRequest>* loader) {
   using Base = torch::data::DataLoaderBase<Dataset, Batch, BatchRequest>;
   struct Access : Base {
     static auto& shuttle(Base& base) { return base.*(&Access::shuttle_); }
   };
   if (loader->options().workers > 0) Access::shuttle(*loader).drain();
 }
+inline void abandon_pass(const void*) {}  // any other loader
 
-/// Makes a loader whose pass ended before its last batch ready for the next pass.
-///
-/// A `torch::data` loader with worker threads refuses a new pass while batches of the old one are
-/// under way ("another iterator is not yet exhausted"), and reading on to the end can take an
-/// epoch. What is under way is dropped instead, as DataLoaderBase::join() does it.
-template <class Loader>
-void abandon_pass(Loader& loader) {
-  if constexpr (std::is_object_v<Loader> && !std::is_const_v<Loader> && !std::is_array_v<Loader>) {
-    detail::drop_pending_batches(std::addressof(loader));
-  }
-}
+/// The autocast settings of the calling thread for one type of device.
+struct AutocastMode {
+  torch::DeviceType type;
+  bool enabled;
+  at::ScalarType dtype;
+};
 
-/// Autocast of the calling thread for one type of device. The functions for any type are there
-/// since LibTorch 2.4; before, each type had its own, of which those of the CPU, for bfloat16, and
-/// of CUDA serve here.
+// Since LibTorch 2.4, the same functions serve all types of device. Before, each type had its own.
+// Before 2.4, only the CPU, with bfloat16, and CUDA are supported here.
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
-inline bool has_autocast(torch::DeviceType type) {
-  return at::autocast::is_autocast_available(type);
+inline bool has_autocast(torch::DeviceType type, at::ScalarType dtype = torch::kBFloat16) {
+  return at::autocast::is_autocast_available(type) &&
+         (dtype == torch::kBFloat16 || dtype == torch::kHalf);
 }
-inline bool has_autocast(torch::DeviceType type, at::ScalarType dtype) {
-  return has_autocast(type) && (dtype == torch::kBFloat16 || dtype == torch::kHalf);
+inline AutocastMode autocast_mode(torch::DeviceType type) {
+  return {type, at::autocast::is_autocast_enabled(type), at::autocast::get_autocast_dtype(type)};
 }
-inline bool autocast_enabled(torch::DeviceType type) {
-  return at::autocast::is_autocast_enabled(type);
-}
-inline at::ScalarType autocast_dtype(torch::DeviceType type) {
-  return at::autocast::get_autocast_dtype(type);
-}
-inline void set_autocast(torch::DeviceType type, bool enabled, at::ScalarType dtype) {
-  at::autocast::set_autocast_dtype(type, dtype);
-  at::autocast::set_autocast_enabled(type, enabled);
+inline void set_autocast(const AutocastMode& mode) {
+  at::autocast::set_autocast_dtype(mode.type, mode.dtype);
+  at::autocast::set_autocast_enabled(mode.type, mode.enabled);
 }
 #else
-inline bool has_autocast(torch::DeviceType type) {
-  return type == torch::kCPU || type == torch::kCUDA;
+inline bool has_autocast(torch::DeviceType type, at::ScalarType dtype = torch::kBFloat16) {
+  return (dtype == torch::kBFloat16 && type == torch::kCPU) ||
+         ((dtype == torch::kBFloat16 || dtype == torch::kHalf) && type == torch::kCUDA);
 }
-inline bool has_autocast(torch::DeviceType type, at::ScalarType dtype) {
-  return has_autocast(type) &&
-         (dtype == torch::kBFloat16 || (dtype == torch::kHalf && type == torch::kCUDA));
-}
-inline bool autocast_enabled(torch::DeviceType type) {
-  return type == torch::kCPU ? at::autocast::is_cpu_enabled() : at::autocast::is_enabled();
-}
-inline at::ScalarType autocast_dtype(torch::DeviceType type) {
-  return type == torch::kCPU ? at::autocast::get_autocast_cpu_dtype()
-                             : at::autocast::get_autocast_gpu_dtype();
-}
-inline void set_autocast(torch::DeviceType type, bool enabled, at::ScalarType dtype) {
+inline AutocastMode autocast_mode(torch::DeviceType type) {
   if (type == torch::kCPU) {
-    at::autocast::set_autocast_cpu_dtype(dtype);
-    at::autocast::set_cpu_enabled(enabled);
+    return {type, at::autocast::is_cpu_enabled(), at::autocast::get_autocast_cpu_dtype()};
+  }
+  return {type, at::autocast::is_enabled(), at::autocast::get_autocast_gpu_dtype()};
+}
+inline void set_autocast(const AutocastMode& mode) {
+  if (mode.type == torch::kCPU) {
+    at::autocast::set_autocast_cpu_dtype(mode.dtype);
+    at::autocast::set_cpu_enabled(mode.enabled);
   } else {
-    at::autocast::set_autocast_gpu_dtype(dtype);
-    at::autocast::set_enabled(enabled);
+    at::autocast::set_autocast_gpu_dtype(mode.dtype);
+    at::autocast::set_enabled(mode.enabled);
   }
 }
 #endif
 
-/// Multiplies the tensors, all of one device and type, by `factor` in place; sets `found` to 1 when
-/// one of them holds an infinity or a NaN. `factor` and `found` are float tensors of one element on
-/// the same device.
+/// Multiplies the tensors by `factor` in place. Sets `found` to 1 if a tensor contains an infinity
+/// or a NaN. All tensors have one device and type. `factor` and `found` are float tensors of one
+/// element on the same device.
 ///
-/// The operator that does it in one go exists for CUDA, for the CPU since LibTorch 2.3, and not for
-/// every accelerator; elsewhere the same is done tensor by tensor.
+/// LibTorch has one operator for all of this: for CUDA, since 2.3 for the CPU, and for some other
+/// accelerators. Without that operator, the tensors are processed one by one.
 inline void unscale_and_check(const std::vector<torch::Tensor>& tensors,
                               const torch::Tensor& factor, torch::Tensor& found) {
   static const auto in_one_go = c10::Dispatcher::singleton().findSchemaOrThrow(
@@ -135,6 +144,49 @@ inline void unscale_and_check(const std::vector<torch::Tensor>& tensors,
     found.logical_or_(tensor.isfinite().all().logical_not());
     tensor.mul_(factor.squeeze());
   }
+}
+
+// Reads the number after a word in a file of the kernel, or the first number without a word.
+inline std::optional<std::int64_t> number_in(const char* file, const std::string& name = "") {
+  std::ifstream in(file);
+  std::string word;
+  while (word != name && in >> word) {
+  }
+  std::int64_t number = 0;
+  return in >> number ? std::optional(number) : std::nullopt;
+}
+
+inline std::optional<std::int64_t> free_on_host() {
+  std::optional<std::int64_t> free = number_in("/proc/meminfo", "MemAvailable:");
+  if (free) *free *= 1024;
+  // The limit of a container may be lower. If there is no limit, the file says "max".
+  const auto most = number_in("/sys/fs/cgroup/memory.max");
+  const auto used = number_in("/sys/fs/cgroup/memory.current");
+  if (most && used) free = std::min(free.value_or(*most), std::max<std::int64_t>(*most - *used, 0));
+  return free;
+}
+
+// Calls the CUDA or HIP runtime that LibTorch has loaded. This needs none of its headers.
+inline std::optional<std::int64_t> free_on_cuda(torch::Device device) {
+  using MemGetInfo = int(std::size_t*, std::size_t*);
+  for (const char* name : {"cudaMemGetInfo", "hipMemGetInfo"}) {
+    if (auto* const get_info = reinterpret_cast<MemGetInfo*>(find_symbol(name))) {
+      const c10::DeviceGuard guard(device);
+      std::size_t free = 0;
+      std::size_t total = 0;
+      if (get_info(&free, &total) == 0) return static_cast<std::int64_t>(free);
+    }
+  }
+  return std::nullopt;
+}
+
+/// The free memory of a device in bytes, if it can be found without the headers of the device;
+/// otherwise 1 GiB.
+inline std::int64_t free_memory(torch::Device device) {
+  std::optional<std::int64_t> free;
+  if (device.is_cpu()) free = free_on_host();
+  if (device.is_cuda()) free = free_on_cuda(device);
+  return free.value_or(std::int64_t{1} << 30);
 }
 
 }  // namespace lrfinder::detail

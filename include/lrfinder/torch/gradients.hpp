@@ -1,9 +1,21 @@
 #pragma once
 
-#include <optional>
+#include <cmath>
+#include <cstdint>
+#include <map>
+#include <tuple>
+#include <unordered_set>
 #include <vector>
 
 #include <torch/torch.h>
+
+#include <lrfinder/detail/text.hpp>
+#include <lrfinder/error.hpp>
+#include <lrfinder/torch/compatibility.hpp>
+#include <lrfinder/training_options.hpp>
+
+/// @file
+/// Functions for gradients, after the backward pass and before the update.
 
 namespace lrfinder::detail {
 
@@ -19,8 +31,8 @@ inline std::vector<torch::Tensor> parameters_with_gradient(
   return found;
 }
 
-/// The Euclidean norm of all gradients together, a scalar on the device of the first parameter;
-/// infinite or NaN where one of them is.
+/// The Euclidean norm of all gradients together, as a scalar on the device of the first parameter.
+/// Infinite or NaN if a gradient is.
 inline torch::Tensor gradient_norm(const std::vector<torch::Tensor>& parameters) {
   const torch::NoGradGuard without_gradients;
   std::vector<torch::Tensor> norms;
@@ -34,39 +46,122 @@ inline torch::Tensor gradient_norm(const std::vector<torch::Tensor>& parameters)
   return norms.empty() ? torch::zeros({}) : torch::stack(norms).norm();
 }
 
-/// Scales the gradients down to a norm of `max_norm`, given the `norm` that they have, as
-/// torch::nn::utils::clip_grad_norm_ does. That one returns the norm as a number, for which the
-/// host would have to wait.
-inline void clip_to_norm(const std::vector<torch::Tensor>& parameters, const torch::Tensor& norm,
-                         double max_norm) {
-  const torch::NoGradGuard without_gradients;
-  const torch::Tensor factor = (max_norm / (norm + 1e-6)).clamp_max(1);
-  for (const auto& parameter : parameters) {
-    const torch::Tensor& gradient = parameter.grad();
-    gradient.mul_(factor.to(gradient.device()));
-  }
-}
-
-/// What happens to the gradients before an update; see RangeTestOptions.
-struct ClipOptions {
-  std::optional<double> clip_grad_norm;
-  std::optional<double> clip_grad_value;
-  bool record_grad_norm = false;
-};
-
-/// Clips the gradients. Returns their norm before that, a scalar on the device; undefined where it
-/// is not to be recorded.
+/// Clips the gradients as the options say. Returns their norm before clipping, as a scalar on the
+/// device. The result is undefined if the norm is not needed.
 inline torch::Tensor clip_gradients(const torch::optim::Optimizer& optimizer,
-                                    const ClipOptions& options) {
-  const bool clips = options.clip_grad_norm || options.clip_grad_value;
-  if (!clips && !options.record_grad_norm) return {};
+                                    const TrainingOptions& options) {
+  const bool clips = options.clip_grad_norm() || options.clip_grad_value();
+  if (!clips && !options.record_grad_norm()) return {};
   const std::vector<torch::Tensor> parameters = parameters_with_gradient(optimizer);
   torch::Tensor norm = gradient_norm(parameters);
-  if (options.clip_grad_norm) clip_to_norm(parameters, norm, *options.clip_grad_norm);
-  if (options.clip_grad_value) {
-    torch::nn::utils::clip_grad_value_(parameters, *options.clip_grad_value);
+  if (options.clip_grad_norm()) {
+    // Like torch::nn::utils::clip_grad_norm_, but that function returns the norm as a number, for
+    // which the host would have to wait.
+    const torch::NoGradGuard without_gradients;
+    const torch::Tensor factor = (*options.clip_grad_norm() / (norm + 1e-6)).clamp_max(1);
+    for (const auto& parameter : parameters) {
+      parameter.grad().mul_(factor.to(parameter.grad().device()));
+    }
+  }
+  if (options.clip_grad_value()) {
+    torch::nn::utils::clip_grad_value_(parameters, *options.clip_grad_value());
   }
   return norm;
 }
+
+/// Keeps small gradients from vanishing in half precision. Scales the loss up before the backward
+/// pass, and the gradients down after it. Finds the largest scale that does not overflow.
+///
+///     scaler.scale(loss).backward();
+///     scaler.unscale(optimizer);      // then the gradients may be clipped
+///     scaler.step(optimizer);         // skipped after an overflow; adapts the scale
+///
+/// A copy is independent of the original. Follows torch.amp.GradScaler of PyTorch and "Mixed
+/// Precision Training", Micikevicius et al. 2018, section 3.2.
+class GradientScaler {
+ public:
+  /// Throws InvalidOption if an option makes no sense.
+  explicit GradientScaler(const GradientScalerOptions& options = {})
+      : options_(options), scale_(static_cast<float>(options.init_scale())) {
+    const auto require = [](bool holds, const char* name, const auto& value, const char* rule) {
+      require_option(holds, "GradientScalerOptions: ", name, " (", value, ") must ", rule);
+    };
+    const double growth = options.growth_factor(), backoff = options.backoff_factor();
+    require(scale_ > 0 && std::isfinite(scale_), "init_scale", options.init_scale(), "be positive");
+    require(growth > 1, "growth_factor", growth, "be greater than 1");
+    require(backoff > 0 && backoff < 1, "backoff_factor", backoff, "lie between 0 and 1");
+    require(options.growth_interval() >= 1, "growth_interval", options.growth_interval(),
+            "be at least 1");
+  }
+
+  bool enabled() const noexcept { return options_.enabled(); }
+
+  /// The present scale; 1 if scaling is not enabled.
+  double scale() const noexcept { return enabled() ? scale_ : 1; }
+
+  /// The loss times the scale, in float32 or better, as half precision ends at 65504.
+  torch::Tensor scale(const torch::Tensor& loss) const {
+    if (!enabled()) return loss;
+    return loss.to(c10::promoteTypes(loss.scalar_type(), torch::kFloat)) * scale();
+  }
+
+  /// Divides the gradients of the optimizer's parameters by the scale, in place. Returns whether
+  /// all gradients are finite. If they are not, the next step() is skipped.
+  ///
+  /// Must be called exactly once between the backward pass (the last one of an accumulation) and
+  /// step(). Waits for the device. Throws InvalidStep for gradients in half precision, because they
+  /// have already lost what scaling would save.
+  bool unscale(const torch::optim::Optimizer& optimizer) {
+    if (!enabled()) return true;
+    const torch::NoGradGuard no_grad;
+    finite_ = true;
+    using DeviceAndType = std::tuple<torch::DeviceType, torch::DeviceIndex, at::ScalarType>;
+    std::map<DeviceAndType, std::vector<torch::Tensor>> places;
+    std::unordered_set<const c10::TensorImpl*> seen;  // the optimizer may have a tensor twice
+    for (const torch::Tensor& parameter : parameters_with_gradient(optimizer)) {
+      const torch::Tensor& gradient = parameter.grad();
+      if (!seen.insert(gradient.unsafeGetTensorImpl()).second) continue;
+      if (gradient.scalar_type() == torch::kHalf) {
+        throw InvalidStep(
+            "GradientScaler: a gradient is in half precision; keep the parameters in float32 and "
+            "let autocast cast them");
+      }
+      const torch::Device device = gradient.device();
+      // The values of a sparse gradient share its memory.
+      places[{device.type(), device.index(), gradient.scalar_type()}].push_back(
+          gradient.is_sparse() ? gradient._values() : gradient);
+    }
+    for (const auto& [place, gradients] : places) {
+      const auto options = torch::device(gradients.front().device()).dtype(torch::kFloat);
+      const torch::Tensor factor = torch::full({1}, 1 / scale(), options);
+      torch::Tensor found_non_finite = torch::zeros({1}, options);
+      unscale_and_check(gradients, factor, found_non_finite);
+      finite_ = finite_ && found_non_finite.item<float>() == 0;
+    }
+    return finite_;
+  }
+
+  /// Updates the parameters, unless unscale() has found a gradient that is not finite. Adapts the
+  /// scale in both cases. Returns whether the parameters were updated.
+  bool step(torch::optim::Optimizer& optimizer) {
+    if (finite_) optimizer.step();
+    if (!enabled()) return true;
+    if (!finite_) {
+      scale_ = static_cast<float>(scale_ * options_.backoff_factor());
+      growth_tracker_ = 0;
+    } else if (++growth_tracker_ == options_.growth_interval()) {
+      const auto grown = static_cast<float>(scale_ * options_.growth_factor());
+      if (std::isfinite(grown)) scale_ = grown;
+      growth_tracker_ = 0;
+    }
+    return finite_;
+  }
+
+ private:
+  GradientScalerOptions options_;
+  float scale_;
+  std::int64_t growth_tracker_ = 0;
+  bool finite_ = true;  // the result of the last unscale()
+};
 
 }  // namespace lrfinder::detail

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <thread>
@@ -11,15 +12,11 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/torch.h>
 
-#include <lrfinder/history/iteration.hpp>
-
-/// @file
-/// What is measured in an iteration, on its way: on the device (DeviceMeasurement), under way to
-/// the host (PendingMeasurement), on the host (Measurement).
+#include <lrfinder/history/history.hpp>
 
 namespace lrfinder::detail {
 
-/// The weighted mean of values that stay on a device, as tensors of one element.
+/// The weighted mean of values that stay on their device as tensors of one element.
 class DeviceMean {
  public:
   DeviceMean() = default;
@@ -38,18 +35,12 @@ class DeviceMean {
   const std::vector<torch::Tensor>& values() const noexcept { return values_; }
 
   /// The sum of the weights.
-  double weight() const {
-    double sum = 0;
-    for (const double weight : weights_) sum += weight;
-    return sum;
-  }
+  double weight() const { return std::accumulate(weights_.begin(), weights_.end(), 0.0); }
 
-  /// The mean, once the values are on the host: `first` points to as many as values() has. Computed
-  /// in double precision.
+  /// The mean of the values, after they were copied to the host, in double precision. `first`:
+  /// points to the first of the copied values.
   double of(const double* first) const {
-    double sum = 0;
-    for (const double weight : weights_) sum += weight * *first++;
-    return sum / weight();
+    return std::inner_product(weights_.begin(), weights_.end(), first, 0.0) / weight();
   }
 
  private:
@@ -57,25 +48,21 @@ class DeviceMean {
   std::vector<double> weights_;
 };
 
-/// What is measured in one iteration, on the device.
-struct DeviceMeasurement {
-  DeviceMean loss;
-  /// Empty where it is not recorded.
-  DeviceMean grad_norm;
-  std::vector<std::pair<std::string, DeviceMean>> metrics;
-};
-
-/// A measurement under way from the device to the host, which goes on meanwhile.
+/// The measured values of one iteration, on their way from the device to the host.
 ///
-/// The values are copied into pinned memory on the device's own queue, behind what computes them
-/// and before what comes next, so it does not matter when they are read. Values that are on the
-/// host already are read at once.
-class PendingMeasurement {
+/// The device need not wait for the host. The values are copied into pinned memory in the queue of
+/// the device: after the work that computes them, and before later work. So they can be read at any
+/// time. Values that are already on the host are read at once.
+class DeviceMeasurement {
  public:
-  /// Starts the copy.
-  explicit PendingMeasurement(DeviceMeasurement measured) : measured_(std::move(measured)) {
+  DeviceMean loss;
+  DeviceMean grad_norm;  // empty if it is not recorded
+  std::vector<std::pair<std::string, DeviceMean>> metrics;
+
+  /// Starts the copy. Must be called after all values were added.
+  void send() {
     std::vector<torch::Tensor> on_device;
-    for_each_mean([&](const DeviceMean& mean) {
+    const auto add = [&](const DeviceMean& mean) {
       for (const torch::Tensor& value : mean.values()) {
         const bool on_host = value.is_cpu();
         values_.push_back(on_host ? value.item<double>() : 0);
@@ -84,38 +71,14 @@ class PendingMeasurement {
         on_device.push_back(
             value.to(on_device.empty() ? value.device() : on_device.front().device(), true));
       }
-    });
-    if (!on_device.empty()) start_copy(on_device);
-  }
-
-  /// The measurement; waits until it has arrived. To be called once.
-  Measurement wait() {
-    finish_copy();
-    Measurement measurement;
-    const double* value = values_.data();
-    const auto next = [&](const DeviceMean& mean) {
-      const double* const first = value;
-      value += mean.values().size();
-      return mean.of(first);
     };
-    measurement.loss = next(measured_.loss);
-    if (!measured_.grad_norm.empty()) measurement.grad_norm = next(measured_.grad_norm);
-    for (const auto& [name, mean] : measured_.metrics) measurement.metrics[name] = next(mean);
-    return measurement;
-  }
-
- private:
-  template <class Visit>
-  void for_each_mean(Visit&& visit) const {
-    visit(measured_.loss);
-    visit(measured_.grad_norm);
-    for (const auto& metric : measured_.metrics) visit(metric.second);
-  }
-
-  void start_copy(const std::vector<torch::Tensor>& on_device) {
+    add(loss);
+    add(grad_norm);
+    for (const auto& metric : metrics) add(metric.second);
+    if (on_device.empty()) return;
     const torch::NoGradGuard without_gradients;
     const torch::Tensor stacked = torch::stack(on_device);
-    if (!stacked.is_cuda()) {  // other devices may know neither pinned memory nor events
+    if (!stacked.is_cuda()) {  // other devices may lack pinned memory or events
       copy_ = stacked.cpu();
       return;
     }
@@ -127,25 +90,39 @@ class PendingMeasurement {
     arrived_->record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
   }
 
-  void finish_copy() {
-    if (!copy_.defined()) return;
-    while (arrived_ && !arrived_->query()) std::this_thread::yield();
-    const torch::Tensor copied = std::exchange(copy_, {}).to(torch::kDouble);
-    for (std::size_t i = 0; i < indices_.size(); ++i) {
-      values_[indices_[i]] = copied.data_ptr<double>()[i];
+  /// Waits for the values, and returns them. Must be called only once, after send().
+  Measurement receive() {
+    if (copy_.defined()) {
+      while (arrived_ && !arrived_->query()) std::this_thread::yield();
+      const torch::Tensor copied = std::exchange(copy_, {}).to(torch::kDouble);
+      for (std::size_t i = 0; i < indices_.size(); ++i) {
+        values_[indices_[i]] = copied.data_ptr<double>()[i];
+      }
     }
+    const double* value = values_.data();
+    const auto next = [&](const DeviceMean& mean) {
+      const double* const first = value;
+      value += mean.values().size();
+      return mean.of(first);
+    };
+    Measurement measurement;
+    measurement.raw_loss = next(loss);
+    if (!grad_norm.empty()) measurement.grad_norm = next(grad_norm);
+    for (const auto& [name, mean] : metrics) measurement.metrics[name] = next(mean);
+    return measurement;
   }
 
-  DeviceMeasurement measured_;
-  std::vector<double> values_;        // of all means, in the order of for_each_mean()
-  std::vector<std::size_t> indices_;  // in values_, of those that are being copied
+  /// Copies the values to the host, waits for them, and returns them. Must be called only once.
+  Measurement read() {
+    send();
+    return receive();
+  }
+
+ private:
+  std::vector<double> values_;        // of all means, in the order of send()
+  std::vector<std::size_t> indices_;  // of the copied values, in values_
   torch::Tensor copy_;
   std::optional<c10::Event> arrived_;
 };
-
-/// The measurement, for which the host waits.
-inline Measurement read(DeviceMeasurement measured) {
-  return PendingMeasurement(std::move(measured)).wait();
-}
 
 }  // namespace lrfinder::detail

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <type_traits>
@@ -11,56 +12,49 @@
 
 #include <torch/torch.h>
 
+#include <lrfinder/error.hpp>
+
 /// @file
-/// What a model is: the forms in which LibTorch programs hold one, and how each is run.
+/// The types of model that LibTorch programs use, how each is run, and on which device.
 
 namespace lrfinder::detail {
-
-namespace traits {
-
-template <class T>
-struct is_shared_module : std::false_type {};
-template <class M>
-struct is_shared_module<std::shared_ptr<M>> : std::is_base_of<torch::nn::Module, M> {};
-
-}  // namespace traits
-
-/// True for module holders: `torch::nn::Sequential`, and what TORCH_MODULE makes.
-template <class T>
-inline constexpr bool is_module_holder = torch::detail::is_module_holder<T>::value;
 
 /// True for modules themselves: classes derived from `torch::nn::Module`.
 template <class T>
 inline constexpr bool is_module = std::is_base_of_v<torch::nn::Module, T>;
 
+/// True for shared pointers to modules.
+template <class T>
+inline constexpr bool is_shared_module = false;
+template <class T>
+inline constexpr bool is_shared_module<std::shared_ptr<T>> = is_module<T>;
+
 /// True for TorchScript modules.
 template <class T>
 inline constexpr bool is_script_module = std::is_same_v<T, torch::jit::Module>;
 
-/// True for values that stand for a module and share it when they are copied.
+/// True for every type that LRFinder takes as a model: modules, and types whose copies share one
+/// module, such as `torch::nn::Sequential` and the other holders that TORCH_MODULE makes.
 template <class T>
-inline constexpr bool is_module_handle =
-    is_module_holder<T> || traits::is_shared_module<T>::value ||
+inline constexpr bool is_model =
+    is_module<T> || torch::detail::is_module_holder<T>::value || is_shared_module<T> ||
     std::is_same_v<T, torch::nn::AnyModule> || is_script_module<T>;
 
-/// True for everything that LRFinder takes as a model.
+/// How a model or criterion of type T is stored: a module by reference, any other type by value.
 template <class T>
-inline constexpr bool is_model = is_module<T> || is_module_handle<T>;
+using Held = std::conditional_t<is_module<T>, std::reference_wrapper<T>, T>;
 
-/// How a model or criterion of type T is kept: a module by reference, all else by value.
-template <class T>
-using Kept = std::conditional_t<is_module<T>, std::reference_wrapper<T>, T>;
-
-/// The module that a model stands for.
+/// The module of a model.
 template <class Model>
 auto& module_of(Model& model) {
   if constexpr (is_module<Model> || is_script_module<Model>) {
     return model;
+  } else if constexpr (std::is_same_v<Model, torch::nn::AnyModule>) {
+    return *model.ptr();
   } else {
     return *model;
   }
 }
-inline torch::nn::Module& module_of(torch::nn::AnyModule& model) { return *model.ptr(); }
 
 /// True for a holder or pointer that holds no module.
 template <class Model>
@@ -74,7 +68,7 @@ bool is_empty(const Model& model) {
   }
 }
 
-/// The output of the model for an input that already is on its device.
+/// The output of the model for an input on the device of the model.
 template <class Model, class Input>
 auto forward(Model& model, const Input& input) -> decltype(module_of(model).forward(input)) {
   return module_of(model).forward(input);
@@ -83,98 +77,141 @@ template <class Input>
 torch::Tensor forward(torch::nn::AnyModule& model, const Input& input) {
   return model.forward(input);
 }
-/// TorchScript's forward(): one argument, one tensor out.
+/// The same for TorchScript: forward() with one argument, which returns one tensor.
 inline torch::Tensor forward(torch::jit::Module& model, const torch::Tensor& input) {
   return model.forward({input}).toTensor();
 }
 
-/// A model or criterion module, whatever its type: its tensors, its modes, its device.
+/// A handle on a model or criterion module of any type.
 class ModuleHandle {
  public:
   explicit ModuleHandle(torch::nn::Module& module) : module_(&module) {}
   explicit ModuleHandle(const torch::jit::Module& module) : module_(module) {}
 
-  /// Calls `visit` with every parameter, those of submodules included.
+  /// Calls `visit` with every parameter, including those of submodules.
   template <class Visit>
   void each_parameter(Visit&& visit) const {
-    std::visit(
-        [&](const auto& module) {
-          for (auto&& parameter : dereferenced(module).parameters())
-            visit(torch::Tensor(parameter));
-        },
-        module_);
+    use([&](auto& module) {
+      for (auto&& parameter : module.parameters()) visit(torch::Tensor(parameter));
+    });
   }
 
-  /// Calls `visit` with every buffer, those of submodules included.
+  /// Calls `visit` with every buffer, including those of submodules.
   template <class Visit>
   void each_buffer(Visit&& visit) const {
-    std::visit(
-        [&](const auto& module) {
-          for (auto&& buffer : dereferenced(module).buffers()) visit(torch::Tensor(buffer));
-        },
-        module_);
+    use([&](auto& module) {
+      for (auto&& buffer : module.buffers()) visit(torch::Tensor(buffer));
+    });
   }
 
-  /// Calls `visit` with the object behind every TorchScript module in this one, itself included.
+  /// Calls `visit` with the object behind each TorchScript module: this module and its submodules.
   template <class Visit>
   void each_script_object(Visit&& visit) const {
     const auto* const script = std::get_if<torch::jit::Module>(&module_);
     if (!script) return;
-    visit(script->_ivalue());
-    for (const auto& child : script->children()) ModuleHandle(child).each_script_object(visit);
+    for (const auto& module : script->modules()) visit(module._ivalue());
   }
 
-  /// The names of all parameters, buffers and submodules. None for a TorchScript module, to which
-  /// nothing can be added.
+  /// The names of all parameters, buffers and submodules. Empty for a TorchScript module, because
+  /// nothing can be added to it.
   std::set<std::string> names() const {
     std::set<std::string> all;
-    if (auto* const* module = std::get_if<torch::nn::Module*>(&module_)) {
-      for (const auto& item : (*module)->named_parameters()) all.insert(item.key());
-      for (const auto& item : (*module)->named_buffers()) all.insert(item.key());
-      for (const auto& item : (*module)->named_modules("", /*include_self=*/false)) {
-        all.insert(item.key());
-      }
-    }
+    auto* const* const module = std::get_if<torch::nn::Module*>(&module_);
+    if (!module) return all;
+    const auto add = [&](const auto& items) {
+      for (const auto& item : items) all.insert(item.key());
+    };
+    add((*module)->named_parameters());
+    add((*module)->named_buffers());
+    add((*module)->named_modules("", /*include_self=*/false));
     return all;
   }
 
   void to(torch::Device device) {
-    std::visit([&](auto& module) { dereferenced(module).to(device); }, module_);
+    use([&](auto& module) { module.to(device); });
   }
 
   void train(bool on) {
-    std::visit([&](auto& module) { dereferenced(module).train(on); }, module_);
+    use([&](auto& module) { module.train(on); });
   }
 
   bool is_training() const {
-    return std::visit([](const auto& module) { return dereferenced(module).is_training(); },
-                      module_);
+    return use([](auto& module) { return module.is_training(); });
   }
 
-  /// The module itself, then its submodules, parents before children.
+  /// This module, then its submodules; parents before children.
   std::vector<ModuleHandle> self_and_submodules() const {
-    std::vector<ModuleHandle> handles{*this};
+    std::vector<ModuleHandle> handles;
     if (auto* const* module = std::get_if<torch::nn::Module*>(&module_)) {
-      // Without itself: a module that is not held by a shared_ptr cannot list itself.
+      handles.push_back(*this);
+      // LibTorch can include the module itself only if a shared_ptr holds it.
       for (const auto& submodule : (*module)->modules(/*include_self=*/false)) {
         handles.emplace_back(*submodule);
       }
     } else {
-      for (const auto& child : std::get<torch::jit::Module>(module_).children()) {
-        for (const auto& submodule : ModuleHandle(child).self_and_submodules()) {
-          handles.push_back(submodule);
-        }
+      for (const auto& each : std::get<torch::jit::Module>(module_).modules()) {
+        handles.emplace_back(each);
       }
     }
     return handles;
   }
 
  private:
-  static torch::nn::Module& dereferenced(torch::nn::Module* module) { return *module; }
-  static torch::jit::Module& dereferenced(torch::jit::Module& module) { return module; }
-  static const torch::jit::Module& dereferenced(const torch::jit::Module& module) { return module; }
+  template <class Use>
+  std::invoke_result_t<Use, torch::nn::Module&> use(const Use& use_it) const {
+    if (auto* const* module = std::get_if<torch::nn::Module*>(&module_)) return use_it(**module);
+    return use_it(std::get<torch::jit::Module>(module_));
+  }
 
-  std::variant<torch::nn::Module*, torch::jit::Module> module_;
+  // Mutable, because a const handle can change its module.
+  mutable std::variant<torch::nn::Module*, torch::jit::Module> module_;
+};
+
+/// The objects that a training changes.
+struct TrainedObjects {
+  std::vector<ModuleHandle> modules;                 // the model first
+  std::vector<torch::optim::Optimizer*> optimizers;  // the one that updates the model first
+  std::vector<torch::Tensor> tensors;
+};
+
+/// The device of a range test, and whether the model has to move there.
+struct DevicePlacement {
+  /// Takes the device asked for, or else the device of the model. If the model has no tensors, the
+  /// device of the optimizer's parameters counts.
+  ///
+  /// Throws InvalidOption if the device cannot be used.
+  DevicePlacement(const ModuleHandle& model, const torch::optim::Optimizer& optimizer,
+                  std::optional<torch::Device> asked_for) {
+    std::optional<torch::Device> home;
+    const auto look_at = [&](const torch::Tensor& tensor) {
+      if (!home) home = tensor.device();
+      if (asked_for && tensor.device() != *asked_for) moves = true;
+    };
+    if (asked_for) {
+      try {  // to compare with tensors, "cuda" needs the index of the current device
+        asked_for = torch::empty({0}, torch::device(*asked_for)).device();
+      } catch (const c10::Error& error) {
+        throw InvalidOption("LRFinder: device " + asked_for->str() +
+                            " cannot be used. LibTorch says: " + error.what_without_backtrace());
+      }
+    }
+    model.each_parameter(look_at);
+    model.each_buffer(look_at);
+    if (!home) {
+      for (const auto& group : optimizer.param_groups()) {
+        for (const auto& parameter : group.params()) look_at(parameter);
+      }
+    }
+    device = asked_for.value_or(home.value_or(torch::Device(torch::kCPU)));
+  }
+
+  /// True for a tensor that is going to move.
+  bool moves_tensor(const torch::Tensor& tensor) const {
+    return moves && tensor.device() != device;
+  }
+
+  torch::Device device = torch::kCPU;
+  bool moves = false;
 };
 
 }  // namespace lrfinder::detail

@@ -6,7 +6,6 @@
 #include <exception>
 #include <functional>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -15,9 +14,29 @@
 
 #include <torch/torch.h>
 
-namespace lrfinder::detail {
+#include <lrfinder/error.hpp>
 
-/// One of LibTorch's own optimizers.
+namespace lrfinder {
+
+/// Base class for the options of a user's optimizer that has a momentum:
+///
+///     struct LionOptions : torch::optim::OptimizerCloneableOptions<LionOptions>,
+///                          lrfinder::MomentumOptions {
+///       double& momentum() override { return beta1; }
+///
+/// With this class, plans can cycle the momentum, and suggestions account for it. If the options
+/// have a `TORCH_ARG(double, momentum)`, deriving from the class is enough. The optimizers of
+/// LibTorch do not need it.
+class MomentumOptions {
+ public:
+  virtual ~MomentumOptions() = default;
+  /// The weight of earlier gradients in an update, in [0, 1).
+  virtual double& momentum() = 0;
+};
+
+namespace detail {
+
+/// The classes of one optimizer of LibTorch.
 template <class OptimizerType, class OptionsType, class StateType>
 struct OptimizerKind {
   using Optimizer = OptimizerType;
@@ -25,8 +44,8 @@ struct OptimizerKind {
   using State = StateType;
 };
 
-/// Calls `visit(OptimizerKind)` for LibTorch's optimizers, until it returns true. Returns whether
-/// it did. The only list of them.
+/// Calls `visit(OptimizerKind)` for each optimizer of LibTorch until `visit` returns true. Returns
+/// whether it did. The library has no other list of these optimizers.
 template <class Visit>
 bool libtorch_optimizers(Visit&& visit) {
   using namespace torch::optim;
@@ -38,14 +57,14 @@ bool libtorch_optimizers(Visit&& visit) {
          visit(OptimizerKind<LBFGS, LBFGSOptions, LBFGSParamState>());
 }
 
-/// True for an optimizer that is exactly one of LibTorch's own, not a class derived from one.
-inline bool is_libtorchs(const torch::optim::Optimizer& optimizer) {
+/// Whether the class of an optimizer is one of LibTorch, and not derived from one.
+inline bool is_builtin(const torch::optim::Optimizer& optimizer) {
   return libtorch_optimizers(
       [&](auto kind) { return typeid(optimizer) == typeid(typename decltype(kind)::Optimizer); });
 }
 
-/// Calls `visit` with everything in the state of one parameter, each a `torch::Tensor&`,
-/// `std::int64_t&` or `double&`. Returns false for a state that is none of LibTorch's own.
+/// Calls `visit` with each value in the state of a parameter: a `torch::Tensor&`, `std::int64_t&`
+/// or `double&`. Returns false if the class of the state is not one of LibTorch.
 template <class Visit>
 bool for_each_in_state(torch::optim::OptimizerParamState& state, Visit&& visit) {
   using namespace torch::optim;
@@ -53,24 +72,16 @@ bool for_each_in_state(torch::optim::OptimizerParamState& state, Visit&& visit) 
     using State = typename decltype(kind)::State;
     if (typeid(state) != typeid(State)) return false;
     auto& known = static_cast<State&>(state);
+    const auto visit_all = [&](auto&... values) { (visit(values), ...); };
     if constexpr (std::is_same_v<State, SGDParamState>) {
-      visit(known.momentum_buffer());
+      visit_all(known.momentum_buffer());
     } else if constexpr (std::is_same_v<State, RMSpropParamState>) {
-      visit(known.step());
-      visit(known.square_avg());
-      visit(known.momentum_buffer());
-      visit(known.grad_avg());
+      visit_all(known.step(), known.square_avg(), known.momentum_buffer(), known.grad_avg());
     } else if constexpr (std::is_same_v<State, AdagradParamState>) {
-      visit(known.step());
-      visit(known.sum());
+      visit_all(known.step(), known.sum());
     } else if constexpr (std::is_same_v<State, LBFGSParamState>) {
-      visit(known.func_evals());
-      visit(known.n_iter());
-      visit(known.t());
-      visit(known.prev_loss());
-      visit(known.d());
-      visit(known.H_diag());
-      visit(known.prev_flat_grad());
+      visit_all(known.func_evals(), known.n_iter(), known.t(), known.prev_loss(), known.d(),
+                known.H_diag(), known.prev_flat_grad());
       for (auto* column : {&known.old_dirs(), &known.old_stps(), &known.ro()}) {
         for (auto& tensor : *column) visit(tensor);
       }
@@ -78,36 +89,33 @@ bool for_each_in_state(torch::optim::OptimizerParamState& state, Visit&& visit) 
         for (auto& tensor : *known.al()) visit(tensor);
       }
     } else {  // Adam and AdamW
-      visit(known.step());
-      visit(known.exp_avg());
-      visit(known.exp_avg_sq());
-      visit(known.max_exp_avg_sq());
+      visit_all(known.step(), known.exp_avg(), known.exp_avg_sq(), known.max_exp_avg_sq());
     }
     return true;
   });
 }
 
-/// Calls `visit(torch::Tensor&)` with every tensor in the state of one parameter. Returns false for
-/// a state that is none of LibTorch's own.
-template <class Visit>
-bool for_each_state_tensor(torch::optim::OptimizerParamState& state, Visit&& visit) {
-  return for_each_in_state(state, [&](auto& value) {
-    if constexpr (std::is_same_v<decltype(value), torch::Tensor&>) visit(value);
-  });
-}
-
-/// What the serialization of an optimizer, or of its options, writes, as bytes.
-template <class Serialize>
-std::string archived(Serialize&& serialize) {
+/// The bytes of an archive that `write(torch::serialize::OutputArchive&)` has filled.
+template <class Write>
+std::string archived(Write&& write) {
   torch::serialize::OutputArchive archive;
-  serialize(archive);
-  std::ostringstream bytes;
-  archive.save_to(bytes);
-  return bytes.str();
+  write(archive);
+  std::string bytes;
+  // If a write fails, the destructor of the writer ends the program. So failures are hidden here.
+  std::exception_ptr failed;
+  archive.save_to([&](const void* data, std::size_t size) {
+    try {
+      if (!failed) bytes.append(static_cast<const char*>(data), size);
+    } catch (...) {
+      failed = std::current_exception();
+    }
+    return size;
+  });
+  if (failed) std::rethrow_exception(failed);
+  return bytes;
 }
 
-/// A hash of the options of a parameter group, but for the learning rate. None for options that
-/// lack clone() or serialize().
+/// A hash of the options of a group without the rate. None if clone() or serialize() is missing.
 inline std::optional<std::size_t> hash_but_for_rate(const torch::optim::OptimizerOptions& options) {
   try {
     const auto copy = options.clone();
@@ -118,61 +126,65 @@ inline std::optional<std::size_t> hash_but_for_rate(const torch::optim::Optimize
   }
 }
 
-/// The mean age, in updates, of the gradients that an update is an average of: with the momentum,
-/// or Adam's first beta, \f$\beta\f$, it is \f$\beta/(1-\beta)\f$, 9 at 0.9.
-///
-/// `options`: those of a parameter group. Nesterov's momentum counts as plain momentum, though its
-/// gradients are one tenth younger at 0.9. 0 for LibTorch's other optimizers, which average no
-/// gradients, and for those that are not LibTorch's.
-inline double gradient_age(const torch::optim::OptimizerOptions& options) {
-  using namespace torch::optim;
-  double beta = 0;
-  if (const auto* sgd = dynamic_cast<const SGDOptions*>(&options)) {
-    beta = sgd->momentum();
-  } else if (const auto* adam = dynamic_cast<const AdamOptions*>(&options)) {
-    beta = std::get<0>(adam->betas());
-  } else if (const auto* adamw = dynamic_cast<const AdamWOptions*>(&options)) {
-    beta = std::get<0>(adamw->betas());
-  } else if (const auto* rmsprop = dynamic_cast<const RMSpropOptions*>(&options)) {
-    beta = rmsprop->momentum();
+/// The parameters of all groups.
+inline std::vector<torch::Tensor> parameters_of(const torch::optim::Optimizer& optimizer) {
+  std::vector<torch::Tensor> all;
+  for (const auto& group : optimizer.param_groups()) {
+    all.insert(all.end(), group.params().begin(), group.params().end());
   }
-  return beta > 0 && beta < 1 ? beta / (1 - beta) : 0;
+  return all;
 }
 
-/// Sets what PyTorch's schedulers call the momentum of a parameter group: that of SGD and RMSprop,
-/// the first beta of Adam and AdamW. Returns false for an optimizer that has none.
-inline bool set_momentum(torch::optim::OptimizerOptions& options, double momentum) {
-  using namespace torch::optim;
-  const auto set_beta = [&](auto& adam) {
-    adam.betas({momentum, std::get<1>(adam.betas())});
-    return true;
-  };
-  if (auto* adam = dynamic_cast<AdamOptions*>(&options)) return set_beta(*adam);
-  if (auto* adamw = dynamic_cast<AdamWOptions*>(&options)) return set_beta(*adamw);
-  if (auto* sgd = dynamic_cast<SGDOptions*>(&options)) {
-    sgd->momentum(momentum);
-  } else if (auto* rmsprop = dynamic_cast<RMSpropOptions*>(&options)) {
-    rmsprop->momentum(momentum);
-  } else {
-    return false;
-  }
-  return true;
-}
-
-/// Whether set_momentum() can set the momentum of a parameter group.
-inline bool has_momentum(const torch::optim::OptimizerOptions& options) {
-  using namespace torch::optim;
-  return dynamic_cast<const AdamOptions*>(&options) ||
-         dynamic_cast<const AdamWOptions*>(&options) || dynamic_cast<const SGDOptions*>(&options) ||
-         dynamic_cast<const RMSpropOptions*>(&options);
-}
-
-/// Sets the learning rate of every parameter group.
+/// Sets the learning rates of the parameter groups.
 inline void set_rates(torch::optim::Optimizer& optimizer, const std::vector<double>& rates) {
-  auto& groups = optimizer.param_groups();  // a step of the user's own may change their number
+  auto& groups = optimizer.param_groups();  // a user-defined step may change their number
   for (std::size_t i = 0; i < std::min(rates.size(), groups.size()); ++i) {
     groups[i].options().set_lr(rates[i]);
   }
 }
 
-}  // namespace lrfinder::detail
+/// The momentum in the options of a parameter group, as PyTorch's schedulers cycle it: momentum of
+/// SGD and RMSprop, the first beta of Adam and AdamW, or momentum() of MomentumOptions. Null if
+/// there is none.
+inline double* momentum_of(torch::optim::OptimizerOptions& options) {
+  using namespace torch::optim;
+  if (auto* own = dynamic_cast<MomentumOptions*>(&options)) return &own->momentum();
+  if (auto* sgd = dynamic_cast<SGDOptions*>(&options)) return &sgd->momentum();
+  if (auto* rmsprop = dynamic_cast<RMSpropOptions*>(&options)) return &rmsprop->momentum();
+  if (auto* adam = dynamic_cast<AdamOptions*>(&options)) return &std::get<0>(adam->betas());
+  if (auto* adamw = dynamic_cast<AdamWOptions*>(&options)) return &std::get<0>(adamw->betas());
+  return nullptr;
+}
+inline const double* momentum_of(const torch::optim::OptimizerOptions& options) {
+  return momentum_of(const_cast<torch::optim::OptimizerOptions&>(options));  // only to read it
+}
+
+/// The mean age of the gradients that an update averages, in updates. For a momentum \f$\beta\f$ it
+/// is \f$\beta/(1-\beta)\f$: 9 for 0.9, and 0 without momentum. Nesterov momentum counts as plain
+/// momentum, although its gradients are one tenth younger at 0.9.
+inline double gradient_age(const torch::optim::OptimizerOptions& options) {
+  const double* const beta = momentum_of(options);
+  return beta && *beta > 0 && *beta < 1 ? *beta / (1 - *beta) : 0;
+}
+
+/// Throws InvalidOption if a parameter group has no momentum. The message begins with `user`.
+inline void require_momentum(const torch::optim::Optimizer& optimizer, const std::string& user) {
+  for (const auto& group : optimizer.param_groups()) {
+    if (momentum_of(group.options())) continue;
+    throw InvalidOption(user +
+                        ": the plan cycles the momentum, but this optimizer has none; call "
+                        "keep_momentum() on the plan or, for a momentum of your own optimizer, "
+                        "derive its options from lrfinder::MomentumOptions");
+  }
+}
+
+/// Sets the momentum of the parameter groups, if the plan gives one.
+inline void set_momentum(torch::optim::Optimizer& optimizer, std::optional<double> momentum) {
+  if (!momentum) return;
+  for (auto& group : optimizer.param_groups()) {
+    if (double* const present = momentum_of(group.options())) *present = *momentum;
+  }
+}
+
+}  // namespace detail
+}  // namespace lrfinder

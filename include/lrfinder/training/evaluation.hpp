@@ -1,57 +1,52 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
-#include <memory>
-#include <sstream>
 #include <string>
 #include <utility>
 
 #include <torch/torch.h>
 
 #include <lrfinder/data/any_loader.hpp>
-#include <lrfinder/data/batch_cache.hpp>
+#include <lrfinder/detail/text.hpp>
 #include <lrfinder/distributed/session.hpp>
 #include <lrfinder/error.hpp>
-#include <lrfinder/snapshot/modes.hpp>
+#include <lrfinder/snapshot/random_state.hpp>
+#include <lrfinder/snapshot/saved_state.hpp>
 #include <lrfinder/torch/autocast.hpp>
 #include <lrfinder/torch/measurement.hpp>
-#include <lrfinder/training/settings.hpp>
+#include <lrfinder/training/kept_batches.hpp>
+#include <lrfinder/training/training_settings.hpp>
 
 namespace lrfinder::detail {
 
 /// Throws InvalidStep unless the loss is one real number.
 inline void require_scalar(const torch::Tensor& loss) {
   if (loss.defined() && loss.numel() == 1 && !loss.is_complex()) return;
-  std::ostringstream message;
-  message << "LRFinder: the criterion returned ";
-  if (!loss.defined()) {
-    message << "an undefined tensor";
-  } else if (loss.is_complex()) {
-    message << "a complex tensor";
-  } else {
-    message << "a tensor of shape " << loss.sizes();
-  }
-  message << "; it must return a real scalar: reduce the losses of the samples with .mean()";
-  throw InvalidStep(message.str());
+  const std::string given = !loss.defined()     ? "an undefined tensor"
+                            : loss.is_complex() ? "a complex tensor"
+                                                : concat("a tensor of shape ", loss.sizes());
+  throw InvalidStep(
+      "LRFinder: the criterion returned " + given +
+      "; it must return a real scalar: reduce the losses of the samples with .mean()");
 }
 
-/// Evaluates the model and the criterion on a batch, in the precision that is set. Returns the
-/// loss, a tensor of one element. With `metrics`, adds their values to those of `measured`,
+/// Evaluates the model and the criterion on a batch, in the precision of the settings. Returns the
+/// loss, a tensor of one element. If `metrics` is given, adds the values of the metrics to it,
 /// weighted by the size of the batch.
 ///
-/// Throws InvalidStep when the batch has no tensors, or the criterion or a metric returns no
-/// scalar.
+/// Throws InvalidStep if the batch has no tensors, or if the criterion or a metric does not return
+/// a scalar.
 inline torch::Tensor evaluate(AnyBatch& batch, const TrainingSettings& settings,
                               DeviceMeasurement* metrics = nullptr) {
-  const Autocast in_mixed_precision(settings.placement.device, settings.autocast);
-  Evaluation evaluation = batch.evaluate();
+  const Autocast in_mixed_precision(settings.placement.device, settings.options.autocast());
+  ForwardResult result = batch.forward_loss();
   if (metrics) {
     const torch::NoGradGuard without_gradients;
-    metrics->metrics.resize(settings.metrics.size());
-    for (std::size_t i = 0; i < settings.metrics.size(); ++i) {
-      const auto& [name, metric] = settings.metrics[i];
-      const torch::Tensor value = metric(evaluation.output.detach(), evaluation.target);
+    const auto& wanted = settings.options.metrics();
+    metrics->metrics.resize(wanted.size());
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      const auto& [name, metric] = wanted[i];
+      const torch::Tensor value = metric(result.output.detach(), result.target);
       if (!value.defined() || value.numel() != 1) {
         throw InvalidStep("LRFinder: the metric \"" + name + "\" must return a scalar");
       }
@@ -59,76 +54,55 @@ inline torch::Tensor evaluate(AnyBatch& batch, const TrainingSettings& settings,
       metrics->metrics[i].second.add(value, static_cast<double>(batch.samples()));
     }
   }
-  require_scalar(evaluation.loss);
-  return std::move(evaluation.loss);
+  require_scalar(result.loss);
+  return std::move(result.loss);
 }
 
-/// The mean loss, and the metrics, over the samples of a validation loader, in eval mode and
+/// Measures the mean loss and the metrics over the samples of a validation loader, in eval mode and
 /// without gradients.
 ///
-/// Each batch's loss is weighted by its size, and the sum divided by the number of samples that
-/// were seen, so that a smaller last batch or a dropped one does no harm. With several ranks these
-/// are the samples of all. The criterion has to average over the samples of its batch, as
-/// LibTorch's do by default.
+/// The loss of each batch is weighted by its number of samples, so a smaller last batch or a
+/// dropped one does no harm. With several ranks the mean is over the samples of all ranks. The
+/// criterion must average over the samples of its batch, as LibTorch's criteria do by default.
 ///
-/// The random state stays as it was, so that training goes on alike whether the loader, which may
-/// shuffle, is read or its batches were kept.
+/// The random state stays as it was, even if the loader shuffles. So training goes on alike whether
+/// the loader is read or its batches are kept.
 class Validation {
  public:
-  /// Goes to the first batch, unless the cache has them all. All arguments live as long as this.
-  ///
-  /// Throws EmptyLoader when there is none.
-  Validation(AnyLoader& loader, BatchCache& cache, TrainingMode& mode,
-             const TrainingSettings& settings, Session& session)
-      : batches_(loader.iterate(settings.placement.device)),
-        cache_(cache),
-        mode_(mode),
-        settings_(settings),
-        session_(session) {
-    if (cache.is_complete()) return;
-    const RandomState random(settings.placement.device);
-    batches_->start();
+  /// All arguments live as long as this.
+  Validation(ValidationBatches& batches, TrainingFlags& flags, const TrainingSettings& settings,
+             Session& session)
+      : batches_(batches), flags_(flags), settings_(settings), session_(session) {}
+  Validation(const Validation&) = delete;
+  Validation& operator=(const Validation&) = delete;
+  ~Validation() { batches_.stop(); }
+
+  /// Goes to the first batch, unless all batches are kept. Throws EmptyLoader if there is none.
+  void start() {
+    const RandomState random(settings_.placement.device);
+    batches_.start();
     random.restore();
   }
 
   /// Evaluates one pass over the loader.
-  DeviceMeasurement operator()() {
+  DeviceMeasurement run() {
     const torch::NoGradGuard without_gradients;
     const RandomState random(settings_.placement.device);
     DeviceMeasurement measured;
-    mode_.evaluate();
-    if (cache_.begin_kept()) {
-      for (const auto& batch : cache_.batches()) add(*batch, measured);
-    } else {
-      read_loader(measured);
-    }
-    mode_.train();
+    flags_.evaluate();
+    batches_.for_each([&](AnyBatch& batch) {
+      const torch::Tensor loss = evaluate(batch, settings_, &measured);
+      measured.loss.add(loss, static_cast<double>(batch.samples()));
+    });
+    flags_.train();
     random.restore();
     const double samples = measured.loss.weight();
     return session_.mean(std::move(measured), samples);
   }
 
  private:
-  void add(AnyBatch& batch, DeviceMeasurement& measured) {
-    const torch::Tensor loss = evaluate(batch, settings_, &measured);
-    measured.loss.add(loss, static_cast<double>(batch.samples()));
-  }
-
-  void read_loader(DeviceMeasurement& measured) {
-    std::int64_t seen = 0;
-    cache_.begin();
-    batches_->for_each([&](std::unique_ptr<AnyBatch> batch) {
-      cache_.detach(*batch);
-      add(*batch, measured);
-      cache_.store(std::move(batch));
-      return ++seen < settings_.max_val_batches;
-    });
-    cache_.end();
-  }
-
-  std::unique_ptr<AnyBatchIterator> batches_;
-  BatchCache& cache_;
-  TrainingMode& mode_;
+  ValidationBatches& batches_;
+  TrainingFlags& flags_;
   const TrainingSettings& settings_;
   Session& session_;
 };

@@ -2,191 +2,248 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include <torch/torch.h>
 
 #include <lrfinder/data/any_loader.hpp>
-#include <lrfinder/snapshot/modes.hpp>
+#include <lrfinder/snapshot/random_state.hpp>
 
 namespace lrfinder::detail {
 
-/// A place in a loader.
-struct LoaderPosition {
-  explicit LoaderPosition(std::unique_ptr<AnyBatchIterator> iterator)
-      : batches(std::move(iterator)) {}
-
-  /// The next batch; the first one after starting.
-  std::shared_ptr<AnyBatch> next() {
-    if (count++ == 0) batches->start();
-    return batches->next();
-  }
-
-  std::unique_ptr<AnyBatchIterator> batches;
-  std::size_t count = 0;  // of batches that it has yielded
-};
-
-/// The first batches of a training loader, ready for the model, for trainings that start from the
-/// same state and so see the same batches: each is loaded once, by a loader that stays where the
-/// longest of these trainings has come to.
+/// Keeps batches, ready for the model, so that they are not loaded again.
 ///
-/// What loading does to the random state is kept with the batches, so that a training on kept
-/// batches draws the random numbers that it would draw with the loader. A tensor that the loader
-/// may still write to is copied. Batches that take too much memory are loaded again in every
-/// training, and so are all where they cannot be kept: where the model or the criterion writes into
-/// them, and where they hold sparse tensors, or are of a type whose tensors cannot be seen. Then a
-/// warning says so, once.
-class KeptBatches {
+/// The cache keeps copies, because the loader may write to a batch again. After one batch that
+/// cannot be kept, no more are kept. A batch cannot be kept if it takes too much memory, requires
+/// gradients, holds sparse tensors, or is of a type whose tensors cannot be seen. If something
+/// writes into a kept batch, all are dropped. A warning says so once.
+///
+/// LibTorch counts the writes into a tensor, but not those through `data()`. So the cache also
+/// compares bits before each use, but only of every 16th batch, starting with the first. To compare
+/// all batches would take 2 to 4 % of the time of a small training.
+///
+/// A type of your own shows its tensors by a function `tensors_in(const T&)` in its namespace,
+/// which returns a vector of them. A copy of such a batch shares its tensors, so the loader must
+/// not write to batches that it has returned.
+class BatchCache {
  public:
-  /// `device`: where the training takes place. `max_bytes`: 0 keeps nothing.
-  KeptBatches(torch::Device device, std::int64_t max_bytes)
-      : device_(device), max_bytes_(max_bytes), is_open_(max_bytes > 0) {}
+  /// `max_bytes`: 0 keeps nothing, without a warning. `option`: the name of the option that sets
+  /// the limit. `consequence`: what happens if batches cannot be kept. Both are for the warning.
+  BatchCache(std::int64_t max_bytes, const char* option, const char* consequence)
+      : max_bytes_(max_bytes),
+        option_(option),
+        consequence_(consequence),
+        is_open_(max_bytes > 0) {}
+
+  /// Whether all batches that were added are kept.
+  bool is_open() const noexcept { return is_open_; }
 
   /// Number of batches that are kept.
-  std::size_t size() const noexcept { return batches_.size(); }
+  std::size_t size() const noexcept { return kept_.size(); }
 
-  /// A batch, with the random state as loading it left it. Null where the model or the criterion
-  /// has written into it; then none is kept any longer.
+  /// Keeps a copy of a batch, if possible.
+  void add(const std::shared_ptr<AnyBatch>& batch) {
+    if (!is_open_) return;
+    const std::string obstacle = obstacle_to(batch->tensors());
+    if (!obstacle.empty()) return close(obstacle);
+    const auto copy = batch->copy();
+    kept_.emplace_back(copy, state_of(*copy, size()));
+  }
+
+  /// Returns a kept batch. If the batch has changed, returns null and drops all batches.
   std::shared_ptr<AnyBatch> at(std::size_t index) {
-    const Kept& kept = batches_[index];
-    if (kept.batch->contents().versions != kept.versions ||
-        hash_of(kept.batch, index) != kept.hash) {
-      close("the model or the criterion writes into its batches");
-      batches_.clear();
-      return nullptr;
-    }
-    if (const auto& change = changes_[index]) change->after.restore();
-    return kept.batch;
+    const auto [batch, state] = kept_[index];
+    const bool requires_grad = batch->tensors().require_grad;
+    if (!requires_grad && state_of(*batch, index) == state) return batch;
+    close(requires_grad ? "the model or the criterion has its batches require gradients"
+                        : "the model, the criterion or the loader writes into its batches");
+    clear();
+    return nullptr;
   }
 
-  /// The loader behind the kept batches, where it stands at this one; `loader` becomes it where
-  /// nothing was loaded yet. Otherwise null.
-  LoaderPosition* loader_at(std::size_t index, LoaderPosition& loader) {
-    if (!is_open_) {
-      behind_.reset();  // some loaders can be in one pass only at a time
-      return nullptr;
-    }
-    if (!behind_) behind_.emplace(std::move(loader.batches));
-    return behind_->count == index ? &*behind_ : nullptr;
-  }
-
-  /// Loads the batch of this index, and keeps it where it follows the kept ones and can be kept.
-  std::shared_ptr<AnyBatch> load(std::size_t index, LoaderPosition& loader) {
-    if (!is_open_ || index != changes_.size()) return loader.next();
-    RandomState before(device_);
-    std::shared_ptr<AnyBatch> batch = loader.next();
-    changes_.emplace_back();
-    if (before.has_changed()) changes_.back() = Change{std::move(before), RandomState(device_)};
-    keep(batch);
-    return batch;
-  }
-
-  /// Takes a loader past the first `count` batches, each with the random state that it was loaded
-  /// in, and without a trace in the random state.
-  void load_again(std::size_t count, LoaderPosition& loader) const {
-    if (count == 0) return;
-    const RandomState now(device_);
-    for (std::size_t i = 0; i < count; ++i) {
-      if (const auto& change = changes_[i]) change->before.restore();
-      loader.next();
-    }
-    now.restore();
+  void clear() {
+    kept_.clear();
+    bytes_ = 0;
   }
 
  private:
-  struct Kept {
-    std::shared_ptr<AnyBatch> batch;
-    std::vector<std::int64_t> versions;  // each counts what has been written into a tensor
-    std::size_t hash;                    // sees what is written through data()
-  };
-  struct Change {
-    RandomState before, after;
-  };
-
-  void keep(const std::shared_ptr<AnyBatch>& batch) {
-    BatchContents contents = batch->contents();
-    if (contents.is_opaque) {
-      return close(
-          "a batch holds sparse tensors, or is of a type that does not show its tensors by a "
-          "function tensors_in()");
-    }
-    if (contents.is_shared && !places_.insert(contents.first_place).second) {
-      batches_.clear();
-      return close("it writes its batches into the same memory");
-    }
-    bytes_ += contents.bytes;
-    if (bytes_ > max_bytes_) {
-      return close("they take more than cache_training (" + std::to_string(max_bytes_) +
-                   " bytes); the first " + std::to_string(batches_.size()) + " are kept");
-    }
-    batch->detach();
-    batches_.push_back({batch, batch->contents().versions, hash_of(batch, batches_.size())});
+  // A number that changes if something writes into the batch. Writes that LibTorch does not count
+  // change it only for every 16th batch.
+  static std::size_t state_of(const AnyBatch& batch, std::size_t index) {
+    const VisibleTensors visible = batch.tensors();
+    return visible.writes + (index % 16 == 0 ? visible.hash() : 0);
   }
 
-  // Of every 16th batch, the first included: to read all would take a tenth of a small training.
-  static std::size_t hash_of(const std::shared_ptr<AnyBatch>& batch, std::size_t index) {
-    return index % 16 == 0 ? batch->hash() : 0;
+  // Returns why a batch cannot be kept; empty if it can.
+  std::string obstacle_to(const VisibleTensors& visible) {
+    if (!visible.are_all) {
+      return "a batch holds sparse tensors, or is of a type that does not show its tensors by a "
+             "function tensors_in()";
+    }
+    if (visible.require_grad) return "a batch requires gradients";
+    bytes_ += visible.bytes;
+    if (bytes_ <= max_bytes_) return "";
+    return "the first " + std::to_string(size() + 1) + " batches take more than " + option_ + " (" +
+           std::to_string(max_bytes_) + " bytes)";
   }
 
   void close(const std::string& why) {
     is_open_ = false;
-    TORCH_WARN("LRFinder: training batches are loaded again in every trial: ", why);
+    TORCH_WARN("LRFinder: ", consequence_, ": ", why);
   }
 
-  torch::Device device_;
   std::int64_t max_bytes_;
-  bool is_open_;  // whether more may be kept
-  std::optional<LoaderPosition> behind_;
-  std::vector<Kept> batches_;
-  std::vector<std::optional<Change>> changes_;  // of the random state, by loading
+  const char* option_;
+  const char* consequence_;
+  bool is_open_;
+  std::vector<std::pair<std::shared_ptr<AnyBatch>, std::size_t>> kept_;  // with their states
   std::int64_t bytes_ = 0;
-  std::unordered_set<const void*> places_;  // of the batches that are kept without a copy
 };
 
-/// Iterates over the kept batches, and then over those of the loader that follow them.
-class KeptBatchIterator final : public AnyBatchIterator {
+/// The batches of a training loader, for several trainings in turn. All trainings start from the
+/// same state, so they see the same batches. The first batches are kept. One iterator stays where
+/// the longest training has stopped.
+///
+/// The change of the random state by loading a batch is kept, too. So a training on kept batches
+/// draws the same random numbers as with the loader.
+class TrainingBatches {
  public:
-  /// `loader`: an iterator over all batches. `kept` lives as long as this.
-  KeptBatchIterator(KeptBatches& kept, std::unique_ptr<AnyBatchIterator> loader)
-      : kept_(kept), own_(std::move(loader)) {}
+  /// `device`: where the trainings take place. `max_bytes`: 0 keeps nothing. The loader must
+  /// outlive this object.
+  TrainingBatches(const AnyLoader& loader, torch::Device device, std::int64_t max_bytes)
+      : loader_(loader),
+        device_(device),
+        cache_(max_bytes, "cache_training", "training batches are loaded again in every trial") {}
 
-  void start() override { first_ = next(); }
+  /// Begins a training: goes to its first batch. Throws EmptyLoader if there is none.
+  void start() {
+    index_ = 0;
+    first_ = nullptr;
+    first_ = next();
+  }
 
-  std::shared_ptr<AnyBatch> next() override {
+  /// Returns the next batch. After the last batch of the loader comes the first again.
+  std::shared_ptr<AnyBatch> next() {
     if (first_) return std::exchange(first_, nullptr);
     std::shared_ptr<AnyBatch> batch;
-    if (!loader_ && index_ < kept_.size()) batch = kept_.at(index_);
+    if (index_ < cache_.size()) batch = cache_.at(index_);
     if (!batch) {
-      if (!loader_) go_to_loader();
-      batch = kept_.load(index_, *loader_);
+      batch = load();
+    } else if (const auto& change = changes_[index_]) {
+      change->after.restore();
     }
     ++index_;
     return batch;
   }
 
-  void for_each(const std::function<bool(std::unique_ptr<AnyBatch>)>& visit) override {
-    own_.batches->for_each(visit);
+  /// Ends a training. If batches are kept, the iterator stays where it is for the next training.
+  void stop() {
+    if (!cache_.is_open()) iterator_ = nullptr;
   }
 
  private:
-  void go_to_loader() {
-    loader_ = kept_.loader_at(index_, own_);
-    if (loader_) return;
-    loader_ = &own_;
-    kept_.load_again(index_, own_);
+  struct Change {
+    RandomState before, after;
+  };
+
+  std::shared_ptr<AnyBatch> load() {
+    if (!iterator_ || loaded_ != index_) go_to(index_);
+    if (!cache_.is_open()) return load_next();
+    RandomState before(device_);
+    auto batch = load_next();
+    std::optional<Change> change;
+    if (before.has_changed()) change = Change{std::move(before), RandomState(device_)};
+    changes_.reserve(changes_.size() + 1);
+    cache_.add(batch);
+    changes_.push_back(std::move(change));
+    return batch;
   }
 
-  KeptBatches& kept_;
-  LoaderPosition own_;
-  LoaderPosition* loader_ = nullptr;  // where the batches come from, once they are not kept ones
-  std::shared_ptr<AnyBatch> first_;   // from start() up to the first next()
-  std::size_t index_ = 0;             // of the batch after the last one
+  // Loads the first `count` batches once more, each from the random state in which it was loaded
+  // before. Then restores the present random state.
+  void go_to(std::size_t count) {
+    iterator_ = nullptr;  // some loaders allow only one pass at a time
+    iterator_ = loader_.iterate(device_);
+    loaded_ = 0;
+    if (count == 0) return;
+    const RandomState now(device_);
+    while (loaded_ < count) {
+      if (const auto& change = changes_[loaded_]) change->before.restore();
+      load_next();
+    }
+    now.restore();
+  }
+
+  std::shared_ptr<AnyBatch> load_next() {
+    ++loaded_;
+    return iterator_->next();
+  }
+
+  const AnyLoader& loader_;
+  torch::Device device_;
+  BatchCache cache_;
+  std::vector<std::optional<Change>> changes_;  // of the random state, for each batch
+  std::unique_ptr<AnyBatchIterator> iterator_;
+  std::size_t loaded_ = 0;           // by the iterator
+  std::size_t index_ = 0;            // of the next batch of this training
+  std::shared_ptr<AnyBatch> first_;  // set from start() to the first next()
+};
+
+/// The batches of a validation loader, for several passes in turn. The first pass keeps them.
+class ValidationBatches {
+ public:
+  /// `max_batches`: maximum number of batches in a pass. `max_bytes`: 0 keeps nothing. The loader
+  /// must outlive this object.
+  ValidationBatches(const AnyLoader& loader, torch::Device device, std::int64_t max_batches,
+                    std::int64_t max_bytes)
+      : loader_(loader),
+        device_(device),
+        max_batches_(max_batches),
+        cache_(max_bytes, "cache_validation", "the validation loader is read in every iteration") {}
+
+  /// Begins passes: goes to the first batch, unless all batches are kept. Throws EmptyLoader if
+  /// there is none.
+  void start() {
+    iterator_ = loader_.iterate(device_);
+    if (!are_kept_) iterator_->start();
+  }
+
+  /// Ends passes.
+  void stop() { iterator_ = nullptr; }
+
+  /// Calls `visit` with every batch of one pass.
+  template <class Visit>
+  void for_each(const Visit& visit) {
+    if (are_kept_) {
+      std::vector<std::shared_ptr<AnyBatch>> kept;
+      while (kept.size() < cache_.size()) kept.push_back(cache_.at(kept.size()));
+      if (cache_.size() > 0) {
+        for (const auto& batch : kept) visit(*batch);
+        return;
+      }
+    }
+    cache_.clear();
+    std::int64_t seen = 0;
+    iterator_->for_each([&](const std::shared_ptr<AnyBatch>& batch) {
+      cache_.add(batch);
+      visit(*batch);
+      return ++seen < max_batches_;
+    });
+    are_kept_ = cache_.is_open();
+    if (!are_kept_) cache_.clear();
+  }
+
+ private:
+  const AnyLoader& loader_;
+  torch::Device device_;
+  std::int64_t max_batches_;
+  BatchCache cache_;
+  std::unique_ptr<AnyBatchIterator> iterator_;
+  bool are_kept_ = false;
 };
 
 }  // namespace lrfinder::detail

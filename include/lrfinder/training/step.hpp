@@ -12,36 +12,42 @@
 #include <lrfinder/data/any_loader.hpp>
 #include <lrfinder/distributed/session.hpp>
 #include <lrfinder/error.hpp>
-#include <lrfinder/options.hpp>
 #include <lrfinder/torch/compatibility.hpp>
-#include <lrfinder/torch/gradient_scaler.hpp>
 #include <lrfinder/torch/gradients.hpp>
 #include <lrfinder/torch/measurement.hpp>
 #include <lrfinder/torch/optimizer.hpp>
 #include <lrfinder/training/evaluation.hpp>
-#include <lrfinder/training/settings.hpp>
+#include <lrfinder/training/kept_batches.hpp>
+#include <lrfinder/training/training_settings.hpp>
+#include <lrfinder/training_options.hpp>
 
 namespace lrfinder::detail {
 
-/// One update of the optimizer, as a training loop does it.
+/// Makes the updates of the optimizer, like a training loop.
 class Step {
  public:
-  /// All arguments live as long as this.
-  Step(AnyBatchIterator& batches, torch::optim::Optimizer& optimizer,
+  /// Begins a training: goes to its first batch. All arguments must outlive the object.
+  ///
+  /// Throws EmptyLoader if there is no batch.
+  Step(TrainingBatches& batches, torch::optim::Optimizer& optimizer,
        const TrainingSettings& settings, Session& session)
       : batches_(batches),
         optimizer_(optimizer),
         settings_(settings),
         session_(session),
         closure_(use_of_closure(optimizer)),
-        scaler_(settings.gradient_scaler) {}
+        scaler_(settings.options.gradient_scaler()) {
+    batches_.start();
+  }
+  Step(const Step&) = delete;
+  Step& operator=(const Step&) = delete;
+  ~Step() { batches_.stop(); }
 
-  /// Takes the next batches, adds up their gradients, clips them and updates.
-  void operator()() {
+  /// Takes the next batches, adds up their gradients, clips them, and updates the parameters.
+  void run() {
     if (scaler_.enabled()) {
       fetch_and_differentiate();
       skipped_ = !scaler_.step(optimizer_);
-      scaler_.update();
       return;
     }
     switch (closure_) {
@@ -63,15 +69,15 @@ class Step {
     }
   }
 
-  /// What was measured before the last update: the training loss, and the metrics where no
-  /// validation loader gives them. To be called once an update.
+  /// Returns what was measured before the last update: the training loss and, without a validation
+  /// loader, the metrics. To be called once for each update.
   DeviceMeasurement take_measured() {
     DeviceMeasurement measurement = std::move(measured_);
     add_update(measurement);
     return measurement;
   }
 
-  /// Adds what is recorded of the last update itself.
+  /// Adds the gradient norm and "skipped_step" of the last update, if they are recorded.
   void add_update(DeviceMeasurement& measurement) const {
     if (grad_norm_.defined()) measurement.grad_norm = DeviceMean(grad_norm_);
     if (scaler_.enabled()) {
@@ -80,12 +86,12 @@ class Step {
   }
 
  private:
-  // What step() does with its closure. LBFGS asks it for the loss, and asks again. An optimizer of
-  // a user's own may use the gradients that are there, the closure, or both.
+  // How an optimizer uses the closure of step(). LBFGS calls it for the loss, several times. An
+  // optimizer of your own may use the present gradients, the closure, or both.
   enum class Closure { unused, required, possible };
 
   static Closure use_of_closure(const torch::optim::Optimizer& optimizer) {
-    if (!is_libtorchs(optimizer)) return Closure::possible;
+    if (!is_builtin(optimizer)) return Closure::possible;
     return typeid(optimizer) == typeid(torch::optim::LBFGS) ? Closure::required : Closure::unused;
   }
 
@@ -100,26 +106,27 @@ class Step {
     if (closure_ == Closure::unused) batches_of_step_.clear();
     require_gradients();
     scaler_.unscale(optimizer_);
-    grad_norm_ = clip_gradients(optimizer_, settings_.clip);
+    grad_norm_ = clip_gradients(optimizer_, settings_.options);
   }
 
   torch::Tensor differentiate_again() {
     const auto same_batch = [&](std::size_t i) -> AnyBatch& { return *batches_of_step_[i]; };
     const DeviceMeasurement measured = differentiate(same_batch, /*with_metrics=*/false);
-    clip_gradients(optimizer_, settings_.clip);
+    clip_gradients(optimizer_, settings_.options);
     return loss_of(measured);
   }
 
-  // Leaves the gradients of all accumulation steps in the parameters; returns the sum of the
-  // scaled losses, and the metrics where they are wanted.
+  // Adds up the gradients of all accumulation steps in the parameters. Returns the sum of the
+  // scaled losses, and the metrics if `with_metrics` is true.
   template <class BatchAt>
   DeviceMeasurement differentiate(BatchAt&& batch_at, bool with_metrics) {
     const torch::AutoGradMode with_gradients(true);
-    zero_gradients(optimizer_, /*in_place=*/settings_.snapshot.kind != Snapshot::device);
+    zero_gradients(optimizer_, /*in_place=*/settings_.options.snapshot() != Snapshot::device);
     DeviceMeasurement measured;
     torch::Tensor sum;
     std::int64_t samples = 0;
-    for (std::int64_t i = 0; i < settings_.accumulation_steps; ++i) {
+    const std::int64_t batches = settings_.options.accumulation_steps();
+    for (std::int64_t i = 0; i < batches; ++i) {
       AnyBatch& batch = batch_at(static_cast<std::size_t>(i));
       torch::Tensor loss = evaluate(batch, settings_, with_metrics ? &measured : nullptr);
       if (!loss.requires_grad()) {
@@ -127,7 +134,7 @@ class Step {
             "LRFinder: the loss needs no gradient; are all parameters frozen, or does the "
             "criterion detach the output?");
       }
-      if (settings_.accumulation_steps > 1) loss = loss / settings_.accumulation_steps;
+      if (batches > 1) loss = loss / batches;
       scaler_.scale(loss).backward();
       sum = sum.defined() ? sum + loss.detach() : loss.detach();
       samples += batch.samples();
@@ -140,7 +147,7 @@ class Step {
     return measured.loss.values().front();
   }
 
-  // An optimizer built with other parameters would otherwise record a flat curve.
+  // An optimizer with the parameters of another model would otherwise record a flat curve.
   void require_gradients() {
     if (checked_gradients_) return;
     if (parameters_with_gradient(optimizer_).empty()) {
@@ -151,7 +158,7 @@ class Step {
     checked_gradients_ = true;
   }
 
-  AnyBatchIterator& batches_;
+  TrainingBatches& batches_;
   torch::optim::Optimizer& optimizer_;
   const TrainingSettings& settings_;
   Session& session_;
@@ -159,8 +166,8 @@ class Step {
   GradientScaler scaler_;
   bool skipped_ = false;
   DeviceMeasurement measured_;
-  torch::Tensor grad_norm_;                                 // undefined where it is not recorded
-  std::vector<std::shared_ptr<AnyBatch>> batches_of_step_;  // those that are needed again
+  torch::Tensor grad_norm_;                                 // undefined if it is not recorded
+  std::vector<std::shared_ptr<AnyBatch>> batches_of_step_;  // that are needed again
   bool checked_gradients_ = false;
 };
 

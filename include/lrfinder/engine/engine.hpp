@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <torch/torch.h>
+
+#include <lrfinder/data/any_loader.hpp>
+#include <lrfinder/find_options.hpp>
+#include <lrfinder/history/history.hpp>
+#include <lrfinder/history/suggestion.hpp>
+#include <lrfinder/range_test_options.hpp>
+#include <lrfinder/torch/module.hpp>
+#include <lrfinder/training_options.hpp>
+
+namespace lrfinder::detail {
+
+class SavedState;
+class Session;
+class TrainingSetup;
+
+/// The implementation of LRFinder, for models, criteria and loaders of any type. LRFinder has the
+/// documentation.
+///
+/// `engine_inl.hpp` defines the functions. They are inline, or with LRFINDER_COMPILED in a source
+/// of their own. If the linker does not find them, that source is missing. Link the CMake target
+/// `lrfinder::compiled`, which sets the macro and adds the source.
+class Engine {
+ public:
+  Engine(torch::optim::Optimizer& optimizer, TrainingOptions options);
+  Engine(Engine&& other) noexcept;
+  Engine& operator=(Engine&& other) noexcept;
+  ~Engine();
+
+  /// The objects that are trained or changed, and restored. The model comes first.
+  TrainedObjects& trained() noexcept { return trained_; }
+  TrainingOptions& options() noexcept { return options_; }
+
+  /// Runs a range test; `val_loader` may be null.
+  const History& range_test(AnyLoader& train_loader, AnyLoader* val_loader,
+                            const RangeTestOptions& options);
+  /// Runs a search by range tests and trials; `val_loader` may be null.
+  Suggestion find(AnyLoader& train_loader, AnyLoader* val_loader, const FindOptions& options);
+
+  const History& history() const noexcept { return history_; }
+  /// Returns the history. Throws NoSuggestion if it is empty.
+  const History& recorded_history() const;
+  void set_lr(const Suggestion& suggestion);
+  void reset();
+
+ private:
+  class Running;
+
+  torch::optim::Optimizer& optimizer() const { return *trained_.optimizers.front(); }
+  void record(const RangeTestSettings& range, const RangeTestOptions& options, TrainingSetup& setup,
+              Session& session, bool is_all);
+  std::int64_t search_range(RangeTestSettings range, const RangeTestOptions& options,
+                            std::int64_t budget, TrainingSetup& setup, Session& session,
+                            TrialRunner& runner);
+
+  TrainedObjects trained_;
+  TrainingOptions options_;
+  History history_;
+  std::unique_ptr<SavedState> unrestored_;  // from before the first test with restore(false)
+  bool is_running_ = false;
+};
+
+}  // namespace lrfinder::detail

@@ -1,0 +1,233 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <torch/torch.h>
+
+#include <lrfinder/data/any_loader.hpp>
+#include <lrfinder/detail/system.hpp>
+#include <lrfinder/detail/text.hpp>
+#include <lrfinder/distributed/fingerprint.hpp>
+#include <lrfinder/distributed/session.hpp>
+#include <lrfinder/engine/engine.hpp>
+#include <lrfinder/error.hpp>
+#include <lrfinder/find_options.hpp>
+#include <lrfinder/history/history.hpp>
+#include <lrfinder/history/progress.hpp>
+#include <lrfinder/history/recorder.hpp>
+#include <lrfinder/history/suggestion.hpp>
+#include <lrfinder/plan/training_plan.hpp>
+#include <lrfinder/range_test_options.hpp>
+#include <lrfinder/search/rate_search.hpp>
+#include <lrfinder/search/search_settings.hpp>
+#include <lrfinder/search/trial_runner.hpp>
+#include <lrfinder/snapshot/saved_state.hpp>
+#include <lrfinder/suggest/numeric.hpp>
+#include <lrfinder/torch/optimizer.hpp>
+#include <lrfinder/training/group_rates.hpp>
+#include <lrfinder/training/range_test_loop.hpp>
+#include <lrfinder/training/range_test_settings.hpp>
+#include <lrfinder/training/training.hpp>
+#include <lrfinder/training/training_settings.hpp>
+#include <lrfinder/training_options.hpp>
+
+// A program compiles these functions once with LRFINDER_COMPILED. Otherwise they are inline.
+#ifdef LRFINDER_COMPILED
+#define LRFINDER_INLINE
+#else
+#define LRFINDER_INLINE inline
+#endif
+
+namespace lrfinder::detail {
+
+LRFINDER_INLINE Engine::Engine(torch::optim::Optimizer& optimizer, TrainingOptions options)
+    : trained_{{}, {&optimizer}, {}}, options_(std::move(options)) {}
+LRFINDER_INLINE Engine::Engine(Engine&& other) noexcept = default;
+LRFINDER_INLINE Engine& Engine::operator=(Engine&& other) noexcept = default;
+LRFINDER_INLINE Engine::~Engine() = default;
+
+/// Throws InvalidOption if another test of this finder runs. A callback may start a second test.
+class Engine::Running {
+ public:
+  explicit Running(bool& is_running) : is_running_(is_running) {
+    require_option(!is_running_,
+                   "LRFinder: a range test or a search of this finder is running; call again "
+                   "after its end");
+    is_running_ = true;
+  }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+  ~Running() { is_running_ = false; }
+
+ private:
+  bool& is_running_;
+};
+
+LRFINDER_INLINE const History& Engine::range_test(AnyLoader& train_loader, AnyLoader* val_loader,
+                                                  const RangeTestOptions& options) {
+  const Running running(is_running_);
+  Session session(options_.data_parallel(), options.on_iteration().is_set());
+  session.run([&] {
+    TrainingSetup setup(trained_, train_loader, val_loader,
+                        {options_, trained_, train_loader, val_loader, /*repeats=*/false}, session);
+    const RangeTestSettings range = range_test_settings(options, optimizer(), setup.settings());
+    record(range, options, setup, session, /*is_all=*/true);
+  });
+  return history_;
+}
+
+// Saves everything, runs a range test, and restores everything unless the options forbid it.
+// `is_all`: whether the session ends with this test.
+LRFINDER_INLINE void Engine::record(const RangeTestSettings& range, const RangeTestOptions& options,
+                                    TrainingSetup& setup, Session& session, bool is_all) {
+  std::optional<Progress> progress;
+  if (options.progress() && session.is_rank_0()) {
+    progress.emplace(std::cerr, is_terminal(stderr), is_all ? "" : "range test");
+  }
+  const std::function<bool(const Iteration&)> goes_on = [&](const Iteration& iteration) {
+    if (progress) (*progress)(iteration);
+    return session.goes_on(!session.is_rank_0() || options.on_iteration()(iteration));
+  };
+  const auto test = [&](Training& training) {
+    Recorder recorder(range);
+    try {
+      const auto in_flight = iterations_in_flight(options, setup.settings());
+      const StopReason reason = RangeTestLoop(range, in_flight, recorder, goes_on).run(training);
+      if (is_all) session.end();
+      history_ = recorder.finish(reason);
+    } catch (...) {
+      history_ = recorder.finish(StopReason::failed);
+      throw;
+    }
+  };
+  std::unique_ptr<SavedState> before;
+  try {
+    before = setup.train(fingerprint_of(range, setup.settings()), test);
+  } catch (...) {
+    if (const auto first = std::exchange(unrestored_, nullptr)) restore_after_exception(*first);
+    throw;
+  }
+  if (options.restore()) {
+    before->restore();
+  } else if (!unrestored_) {
+    unrestored_ = std::move(before);
+  }
+}
+
+LRFINDER_INLINE Suggestion Engine::find(AnyLoader& train_loader, AnyLoader* val_loader,
+                                        const FindOptions& options) {
+  const Running running(is_running_);
+  const auto runner =
+      options.trial_runner() ? options.trial_runner() : std::make_shared<TrialRunner>();
+  RangeTestOptions range_test = options.range_test();
+  if (range_test.start_lr().values().empty()) range_test.start_lr(1e-7);
+  range_test.progress((range_test.progress() || options.progress()) && runner->reports());
+  if (!runner->reports()) range_test.on_iteration({});
+  Session session(options_.data_parallel(), range_test.on_iteration().is_set());
+  const auto search = [&] {
+    require_option(!options_.data_parallel() || runner->processes() == 1,
+                   "LRFinder: with data_parallel() the ranks train each trial together, with a "
+                   "trial_runner() each trains trials of its own; leave one of them out");
+    const TrainingPlan plan = plan_of(options, optimizer());
+    const auto training_settings = [&] {
+      return TrainingSettings(options_, trained_, train_loader, val_loader, /*repeats=*/true,
+                              runner->processes());
+    };
+    // Checks the settings before anything is touched. They are made again after the restore.
+    static_cast<void>(range_test_settings(range_test, optimizer(), training_settings()));
+    if (const auto before = std::exchange(unrestored_, nullptr)) before->restore();
+    TrainingSetup setup(trained_, train_loader, val_loader, training_settings(), session);
+    const RangeTestSettings range = range_test_settings(range_test, optimizer(), setup.settings());
+    const std::vector<double> present = present_rates(optimizer());
+
+    Fingerprint fingerprint = fingerprint_of(range, setup.settings());
+    fingerprint.add("the plan", describe(plan))
+        .add("budget", options.budget())
+        .add("a history to start from", options.history().has_value());
+    runner->begin(setup, fingerprint);
+    std::int64_t spent = 0;
+    if (options.history()) {
+      history_ = *options.history();
+      history_.found.reset();
+      runner->share(history_);
+      spent = static_cast<std::int64_t>(history_.size());
+    } else {
+      spent = search_range(range, range_test, updates_of(options), setup, session, *runner);
+    }
+    const std::int64_t left = std::max<std::int64_t>(updates_of(options) - spent, 1);
+    TrialTrainer trainer(setup, history_, present, plan, left,
+                         options.progress() && runner->reports() && session.is_rank_0());
+    const auto run_trials = [&](const std::vector<double>& rates, std::int64_t updates,
+                                const std::vector<double>& likely_next) {
+      return runner->run(trainer, rates, updates, likely_next);
+    };
+    SearchSettings settings = search_settings(plan, recorded_history(), left);
+    if (val_loader) {
+      settings.untrained_loss = run_trials({settings.around}, 0, {}).front().loss;
+      settings.baseline_on_same_batches = true;
+    }
+    Suggestion found = RateSearch(settings, run_trials).run();
+    found.recipe = "find";
+    found.index = nearest_index(history_.lr, found.lr);
+    found.updates += spent;
+    history_.found = std::move(found);
+    runner->end();
+    session.end();
+  };
+  runner->host([&] { session.run(search); });
+  return *history_.found;
+}
+
+// Runs range tests until the range of one contains the descent. `budget`: the updates of the whole
+// search. Returns the updates of the range tests.
+LRFINDER_INLINE std::int64_t Engine::search_range(RangeTestSettings range,
+                                                  const RangeTestOptions& options,
+                                                  std::int64_t budget, TrainingSetup& setup,
+                                                  Session& session, TrialRunner& runner) {
+  constexpr int max_range_tests = 3;
+  std::int64_t updates = 0;
+  for (int i = 0; i < max_range_tests; ++i) {
+    record(range, options, setup, session, /*is_all=*/false);
+    runner.share(history_);
+    updates += static_cast<std::int64_t>(history_.size());
+    if (history_.stop_reason == StopReason::stopped_by_caller) {
+      throw NoSuggestion("LRFinder: find was stopped by on_iteration");
+    }
+    if (history_.empty()) break;
+    const auto wider = wider_range(range, history_);
+    if (!wider || budget - updates < 2 * range.num_iter) break;
+    range = *wider;
+  }
+  return updates;
+}
+
+LRFINDER_INLINE const History& Engine::recorded_history() const {
+  if (history_.empty()) {
+    throw NoSuggestion(
+        history_.stop_reason == StopReason::non_finite_loss
+            ? "LRFinder: the first loss of the range test was already not finite; look at the "
+              "data and the criterion, or lower start_lr"
+            : "LRFinder: no iteration has been recorded; call range_test() first");
+  }
+  return history_;
+}
+
+LRFINDER_INLINE void Engine::set_lr(const Suggestion& suggestion) {
+  set_rates(optimizer(), group_rates(history_, suggestion.lr, present_rates(optimizer())));
+}
+
+LRFINDER_INLINE void Engine::reset() {
+  const Running running(is_running_);
+  if (const auto before = std::exchange(unrestored_, nullptr)) before->restore();
+}
+
+}  // namespace lrfinder::detail
+
+#undef LRFINDER_INLINE

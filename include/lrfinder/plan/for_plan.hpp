@@ -1,0 +1,67 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include <lrfinder/detail/number_text.hpp>
+#include <lrfinder/error.hpp>
+#include <lrfinder/history/history.hpp>
+#include <lrfinder/history/suggestion.hpp>
+#include <lrfinder/plan/training_plan.hpp>
+#include <lrfinder/suggest/descent.hpp>
+#include <lrfinder/suggest/steepest.hpp>
+
+namespace lrfinder {
+namespace detail {
+
+// `docs/suggestion.md` lists the trainings on which these constants were chosen, and how good they
+// are on others. They depend on TrainingPlan::mean_late_factor(), which is 0 for a decay to 0, and
+// 1 for a constant rate.
+
+/// The exponent e in best_lr ~ length^-e.
+inline double length_exponent(const TrainingPlan& plan) {
+  return 0.17 + 0.13 * plan.mean_late_factor();
+}
+
+}  // namespace detail
+
+namespace suggest {
+
+/// The peak of the learning rate for a training with a plan, read off one curve.
+///
+/// The peak lies below the rate of the lowest loss (see Descent), and falls with the length of the
+/// training: peak ~ (steps of the plan / iterations of the test)^-e. The exponent e is 0.17 for a
+/// decay to 0, 0.30 for a constant rate, and between the two for other plans. One curve tells
+/// little about a training that is more than twice as long as the test. Trials tell more: see
+/// LRFinder::find(). `docs/find.md` says how good the suggestions are.
+///
+/// Throws InvalidOption for a plan without steps; NoSuggestion if fewer than three losses are
+/// finite, if the loss never falls, or if the descent is less than two standard errors of the
+/// smoothed loss; InvalidHistory if the columns differ in length. O(n log n).
+inline Suggestion for_plan(const History& history, const TrainingPlan& plan) {
+  constexpr double slow_rise_decades = 0.9, most_longer = 2;
+  const double late = plan.mean_late_factor();
+  const Descent descent(history, "for_plan");
+  const double iterations = history.settings.num_iter > 0
+                                ? static_cast<double>(history.settings.num_iter)
+                                : static_cast<double>(history.size());
+  const double longer = std::max(1.0, static_cast<double>(plan.steps()) / iterations);
+  // The distances below the rate of the lowest loss: one for a training as long as the test, and
+  // one for the extra length.
+  const double log_lr = descent.lowest_log_lr() - 0.1 - 0.35 * late -
+                        detail::length_exponent(plan) * std::log10(longer);
+  Suggestion suggestion =
+      detail::suggestion_by("for_plan", history, descent, log_lr, log_lr, "or use find()");
+  if (suggestion.caveat.empty() && descent.rise_decades() > slow_rise_decades) {
+    suggestion.caveat =
+        "the loss rises again so slowly that the best rate may be several times higher: use find()";
+  }
+  if (suggestion.caveat.empty() && longer > most_longer) {
+    suggestion.caveat = "the training is " + detail::rounded(longer, 2) +
+                        " times as long as the range test, which tells little of it: use find()";
+  }
+  return suggestion;
+}
+
+}  // namespace suggest
+}  // namespace lrfinder

@@ -1,0 +1,252 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <lrfinder/detail/text.hpp>
+#include <lrfinder/error.hpp>
+#include <lrfinder/history/history.hpp>
+#include <lrfinder/history/recorder.hpp>
+#include <lrfinder/plot/figure.hpp>
+#include <lrfinder/plot/plot_options.hpp>
+#include <lrfinder/suggest/numeric.hpp>
+
+namespace lrfinder::detail {
+
+/// Those of the first `count` values that are finite.
+inline Column finite_values(const Column& values, std::size_t count) {
+  Column finite;
+  for (std::size_t i = 0; i < std::min(count, values.size()); ++i) {
+    if (std::isfinite(values[i])) finite.push_back(values[i]);
+  }
+  return finite;
+}
+
+/// Index of the smallest finite value, or 0 if no value is finite.
+inline std::size_t finite_argmin(Column values) {
+  for (double& value : values) {
+    if (!std::isfinite(value)) value = std::numeric_limits<double>::infinity();
+  }
+  return argmin(values);
+}
+
+/// The range of losses that is shown. It contains the plateau at the start, with its noise but
+/// without outliers, and the descent to the minimum. If other losses are higher, the range extends
+/// towards them by at most a third of its height.
+inline Range visible_losses(const Column& loss, const Column& raw_loss) {
+  const Column all = finite_values(loss, loss.size());
+  if (all.empty()) return {0, 1};
+  const std::size_t minimum = finite_argmin(loss);
+  const double highest = range_of(all).high;
+  auto [low, high] = range_of(finite_values(loss, minimum + 1));
+  const Column noise = finite_values(raw_loss, minimum + 1);
+  if (!noise.empty()) {
+    low = std::min(low, range_of(noise).low);
+    high = std::max(high, quantile(noise, 0.98));
+  }
+  // The range has a least height, so that a curve without a descent looks flat or rising.
+  const double least = std::max(0.1 * std::fabs(low), 1e-12);
+  if (high - low < least) high = std::clamp(highest, low + least, low + 10 * least);
+  const double descent = high - low;
+  return {low - 0.08 * descent,
+          std::max(high, std::min(highest, high + descent / 3)) + 0.05 * descent};
+}
+
+/// The range of loss changes that is shown. It contains 0 and the changes up to the minimum of the
+/// loss. The part above 0 is at least half as high as the part below.
+inline Range visible_changes(const Column& change, const Column& loss) {
+  const Range range = united({0, 0}, range_of(finite_values(change, finite_argmin(loss) + 1)));
+  return widened({range.low, std::max(range.high, -range.low / 2)});
+}
+
+/// A suggestion on a curve, with the indices of the curve and of the recipe.
+struct Mark {
+  std::size_t curve, recipe_index;
+  Suggestion suggestion;
+};
+
+/// What a picture of curves shows: their columns, marks and axes.
+struct DrawnCurves {
+  /// The columns of a curve's table. gnuplot counts columns from 1.
+  enum Field : std::size_t { lr, loss, raw_loss, change, metric };
+
+  DrawnCurves(const std::vector<NamedCurve>& curves, const PlotOptions& its_options)
+      : options(its_options), is_single(curves.size() == 1) {
+    options.check();
+    if (curves.empty()) throw PlotError("plot: there are no curves; give at least one");
+    for (const NamedCurve& curve : curves) {
+      add_table(curve);
+      add_marks(curve);
+    }
+    const History& first = curves.front().history;
+    is_exponential = first.settings.schedule == RangeSchedule::exponential;
+    if (!is_single) return;
+    diverged_from = divergence(first);
+    for (const Mark& mark : marks) {
+      if (!mark.suggestion.trials.empty()) tried = mark.suggestion;
+    }
+  }
+
+  const Column& column(std::size_t curve, Field field) const {
+    return tables[curve].columns[field].second;
+  }
+
+  Axis lr_axis() const {
+    Axis axis{ends_of(lr, is_exponential), is_exponential};
+    auto& [low, high] = axis.range;
+    if (low == high) axis.range = is_exponential ? Range{low / 3, high * 3} : widened(axis.range);
+    // Makes the region of divergence wide enough to be seen.
+    if (diverged_from && axis.position_of(*diverged_from) > 0.94) {
+      high = is_exponential ? high * std::pow(high / low, 0.06) : high + 0.06 * (high - low);
+    }
+    return axis;
+  }
+
+  Axis loss_axis() const {
+    const bool logarithmic = options.log_loss();
+    const auto scaled = [&](Column values) {
+      for (double& value : values) value = logarithmic ? std::log10(value) : value;
+      return values;
+    };
+    Range ends = range_of({});
+    for (std::size_t i = 0; i < tables.size(); ++i) {
+      ends = united(ends, visible_losses(scaled(column(i, loss)), scaled(column(i, raw_loss))));
+    }
+    for (const Trial& trial : tried ? tried->trials : std::vector<Trial>()) {
+      const double value = scaled({trial.loss}).front();
+      if (!std::isfinite(value) || trial.diverged || value > ends.high) continue;
+      ends.low = std::min(ends.low, value - 0.05 * (ends.high - ends.low));
+    }
+    if (logarithmic) ends = {std::pow(10, ends.low), std::pow(10, ends.high)};
+    return {ends, logarithmic};
+  }
+
+  Range change_range() const {
+    Range range = range_of({});
+    for (std::size_t i = 0; i < tables.size(); ++i) {
+      range = united(range, visible_changes(column(i, change), column(i, loss)));
+    }
+    return range;
+  }
+
+  /// The range from the smallest to the largest value of all curves.
+  Range ends_of(Field field, bool only_positive = false) const {
+    Range ends = range_of({});
+    for (const Table& table : tables) {
+      for (const double value : table.columns[field].second) {
+        if (std::isfinite(value) && (value > 0 || !only_positive)) {
+          ends = united(ends, {value, value});
+        }
+      }
+    }
+    return ends.low > ends.high ? Range{1, 1} : ends;
+  }
+
+  const PlotOptions& options;
+  /// Whether there is only one curve. If so, the raw losses and the trials are drawn too.
+  const bool is_single;
+  bool is_exponential = true;
+  std::vector<Table> tables;
+  std::vector<Mark> marks;
+  /// Why a mark is missing, or may be wrong. Each remark ends with a line break.
+  std::string remarks;
+  /// The rate at which the region of divergence begins. Only on a single curve.
+  std::optional<double> diverged_from;
+  /// The suggestion whose trials are drawn. Empty if there are several curves.
+  std::optional<Suggestion> tried;
+
+ private:
+  void add_table(const NamedCurve& curve) {
+    const History& history = curve.history;
+    const std::string name =
+        curve.name.empty() ? "the history" : "the history of " + printable(curve.name);
+    const std::size_t left = history.size() - std::min(options.skip_start(), history.size());
+    if (left <= options.skip_end()) {
+      throw PlotError(concat("plot: ", name, " has ", history.size(),
+                             " iterations, and nothing is left to draw; run a range test first, or "
+                             "skip less"));
+    }
+    require_column(history.lr, history.loss, "loss");
+    if (!history.raw_loss.empty()) require_column(history.lr, history.raw_loss, "raw_loss");
+    // The change of the loss per iteration, over one percent of the iterations before and after.
+    const Column loss_change =
+        index_gradient(history.loss, std::max<std::size_t>(1, history.size() / 100));
+    const bool has_raw_loss = is_single && history.raw_loss != history.loss;
+    tables.push_back(
+        {is_single ? "" : curve.name,
+         {{"lr", drawn_part(history.lr)},
+          {history.settings.validation ? "validation loss" : "loss", drawn_part(history.loss)},
+          {"raw loss", has_raw_loss ? drawn_part(history.raw_loss) : Column()},
+          {"change", drawn_part(loss_change)},
+          {options.metric(), drawn_part(metric_of(history, name))}}});
+  }
+
+  Column metric_of(const History& history, const std::string& name) const {
+    if (options.metric().empty()) return {};
+    auto columns = history.metrics;
+    columns.emplace("grad_norm", history.grad_norm);
+    std::string known;
+    for (const auto& [metric_name, values] : columns) {
+      if (values.size() != history.size()) continue;
+      if (metric_name == options.metric()) return values;
+      known += " " + printable(metric_name);
+    }
+    throw InvalidOption("PlotOptions: " + name + " has no metric " + printable(options.metric()) +
+                        "; it has" + (known.empty() ? " none" : known));
+  }
+
+  /// The part of a column that is drawn, without values beyond 1e150, whose squares overflow.
+  Column drawn_part(const Column& column) const {
+    constexpr double largest = 1e150;
+    if (column.empty()) return {};
+    Column part(column.begin() + static_cast<std::ptrdiff_t>(options.skip_start()),
+                column.end() - static_cast<std::ptrdiff_t>(options.skip_end()));
+    for (double& value : part) {
+      if (!(std::fabs(value) <= largest)) value = std::numeric_limits<double>::quiet_NaN();
+      if (std::fabs(value) < 1 / largest) value = 0;
+    }
+    return part;
+  }
+
+  /// Adds the suggestions of the recipes on a curve. The table of the curve is the last one.
+  void add_marks(const NamedCurve& curve) {
+    const std::string prefix = is_single || curve.name.empty() ? "" : curve.name + ": ";
+    const auto add_remark = [&](const std::string& text) {
+      const std::string line = "\n" + prefix + text + "\n";
+      if (("\n" + remarks).find(line) == std::string::npos) remarks += line.substr(1);
+    };
+    const std::vector<Recipe> recipes = options.recipes();
+    for (std::size_t i = 0; i < recipes.size(); ++i) {
+      try {
+        Suggestion suggestion = recipes[i](curve.history);
+        if (!suggestion.caveat.empty()) add_remark(suggestion.caveat);
+        if (suggestion.recipe.empty()) suggestion.recipe = "suggestion";
+        marks.push_back({tables.size() - 1, i, std::move(suggestion)});
+      } catch (const NoSuggestion& reason) {
+        add_remark(reason.what());
+      }
+    }
+  }
+
+  /// The learning rate at which a curve diverged, by the divergence threshold of its test. If no
+  /// test recorded the threshold, the default applies.
+  static std::optional<double> divergence(const History& history) {
+    const double diverge_th = history.settings.num_iter > 0 ? history.settings.diverge_th : 5;
+    double best = std::numeric_limits<double>::infinity();
+    for (std::size_t i = 0; i < history.size(); ++i) {
+      const double loss = history.loss[i];
+      best = std::fmin(best, loss);
+      if (has_diverged(loss, best, diverge_th) || std::isinf(loss)) return history.lr[i];
+    }
+    if (history.stop_reason == StopReason::non_finite_loss) return history.lr.back();
+    return std::nullopt;
+  }
+};
+
+}  // namespace lrfinder::detail

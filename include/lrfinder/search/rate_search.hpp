@@ -1,0 +1,344 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <lrfinder/detail/text.hpp>
+#include <lrfinder/error.hpp>
+#include <lrfinder/history/recorder.hpp>
+#include <lrfinder/history/suggestion.hpp>
+#include <lrfinder/search/trial_level.hpp>
+
+namespace lrfinder::detail {
+
+/// The settings of a search for the best rate.
+struct SearchSettings {
+  /// The rate that the search begins with.
+  double around = 0;
+  /// The rate at which the range test diverged, else infinity. No higher rate is tried.
+  double highest_lr = std::numeric_limits<double>::infinity();
+  /// Optimizer updates of all trials together. The search may exceed them by three trials.
+  std::int64_t updates = 0;
+  /// Optimizer updates of the training that the rate is for.
+  std::int64_t plan_steps = 0;
+  /// TrainingPlan::mean_late_factor() of the plan.
+  double mean_late_factor = 1;
+  /// best_lr ~ length^-length_exponent.
+  double length_exponent = 0;
+  /// The loss before training.
+  double untrained_loss = 0;
+  /// Whether the untrained loss was measured on the batches that give the losses of the trials.
+  bool baseline_on_same_batches = false;
+  /// The multiple of the untrained loss above which a trial has diverged, as in a range test. 0: no
+  /// loss diverges.
+  double diverge_th = 0;
+};
+
+/// The constants of RateSearch. `docs/find.md` lists the trainings on which they were chosen.
+struct SearchConstants {
+  /// Share of all updates for the short trials, and the number of trials that this share allows.
+  static constexpr double short_share = 0.28;
+  static constexpr double short_trials = 5;
+  /// The number of long trials that the other updates allow.
+  static constexpr double long_trials = 4;
+  /// Distance of neighbouring rates in decades, in the short trials and in the long ones.
+  static constexpr double short_spacing = 0.5;
+  static constexpr double long_spacing = 0.3;
+  /// A trial that lowers the loss by this share shows a descent.
+  static constexpr double min_descent = 0.02;
+  /// After a drop below min_descent, but of at least slight_descent, one long trial follows. If it
+  /// lowers the loss by later_descent, the training only begins slowly.
+  static constexpr double slight_descent = 0.005;
+  static constexpr double later_descent = 0.03;
+  /// A smaller descent is measured again, from the untrained loss of the same batches.
+  static constexpr double sure_descent = 0.15;
+  /// If there is no descent, up to this many lower rates are tried, at twice the spacing.
+  static constexpr int max_steps_down = 3;
+  /// Maximum number of trials of one length. More would reach rates that no training needs.
+  static constexpr std::size_t max_trials = 40;
+  /// A rise of the loss by this share is harmless at a constant rate. Decaying plans tolerate a
+  /// larger rise, because later low rates repair it.
+  static constexpr double harmless_rise = 0.1;
+  static constexpr double harmless_rise_of_decay = 0.2;
+  /// Effect of more updates on the loss near the end of a training, as a share of their effect in
+  /// the trials. Chosen so that the worse end of the interval costs 5 % of the time in the median.
+  static constexpr double later_gain = 0.108;
+};
+
+/// Finds the best rate for a training by trials that are shorter than the training.
+///
+/// Short trials begin around the rate that the range test shows, long ones around the best rate of
+/// the short ones. As long as the best rate is the lowest or highest one tried, the next trial goes
+/// further out. A parabola through the best long trial and its neighbours gives the rate between
+/// them. That rate is then converted to the length of the training.
+///
+/// `run_trials(rates, updates, likely_next)` trains from the start at each of these rates, and
+/// returns a Trial for each. A trial follows the plan compressed to `updates` updates. It ends
+/// early at a loss that is not finite. `likely_next`: rates that the search may ask for next, for
+/// idle processes.
+template <class RunTrials>
+class RateSearch {
+  using Constants = SearchConstants;
+  using Updates = std::int64_t;
+
+ public:
+  /// Both arguments must outlive the search.
+  RateSearch(const SearchSettings& settings, RunTrials& run_trials)
+      : settings_(settings),
+        run_trials_(run_trials),
+        left_(settings.updates),
+        untrained_loss_(settings.untrained_loss) {}
+
+  /// Runs the trials. Recipe and index of the suggestion are left to the caller.
+  ///
+  /// Throws NoSuggestion if every rate that was tried harms, or if none changes anything.
+  Suggestion run() {
+    const TrialLevel short_level = short_trials();
+    const double share = static_cast<double>(left_) / Constants::long_trials;
+    TrialLevel long_level{length(share), Constants::long_spacing};
+    const double log_lr =
+        std::min(short_level.best_log_lr() - shift(short_level.updates, long_level.updates),
+                 highest_log_lr());
+    if (!descends(short_level) && !descends_later(short_level, log_lr, long_level))
+      return without_descent(short_level);
+    run_around(long_level, log_lr);
+    step_down(long_level, [&] { return !std::isfinite(long_level.best_loss()); });
+    if (!std::isfinite(long_level.best_loss())) throw_no_suggestion(long_level);
+    extend(long_level, static_cast<double>(left_));
+    return suggestion(short_level, long_level);
+  }
+
+ private:
+  TrialLevel short_trials() {
+    const double share = Constants::short_share * static_cast<double>(settings_.updates);
+    TrialLevel level{length(share / Constants::short_trials), Constants::short_spacing};
+    run_around(level, std::min(std::log10(settings_.around), highest_log_lr()));
+    if (!settings_.baseline_on_same_batches && descent(level) < Constants::sure_descent) {
+      untrained_loss_ = loss_of_no_change(level);
+    }
+    // Rates above a divergence may all give the same loss. The descent is then at lower rates.
+    step_down(level, [&] { return !descends(level); });
+    extend(level, std::min(share, static_cast<double>(left_)));
+    return level;
+  }
+
+  // The loss of the untrained model on the same batches as the losses of a level. Measured by a
+  // trial whose rate is too low to change the model.
+  double loss_of_no_change(const TrialLevel& level) {
+    constexpr double changes_nothing = 1e-4;
+    TrialLevel still{level.updates};
+    run_trial(still, level.lowest_log_lr() + std::log10(changes_nothing));
+    return std::isfinite(still.best_loss()) ? still.best_loss() : untrained_loss_;
+  }
+
+  // Whether a long trial shows a descent that the short ones hardly showed, because the training
+  // begins slowly. Enough updates must be left for an answer without a descent.
+  bool descends_later(const TrialLevel& short_level, double log_lr, TrialLevel& long_level) {
+    if (!(descent(short_level) >= Constants::slight_descent) || left_ < settings_.updates / 2)
+      return false;
+    run_trial(long_level, log_lr);
+    const double before =
+        settings_.baseline_on_same_batches ? untrained_loss_ : loss_of_no_change(long_level);
+    return before - long_level.best_loss() > Constants::later_descent * std::fabs(before);
+  }
+
+  // Rounds the number of updates of a trial, and limits it to the steps of the plan.
+  Updates length(double updates) const {
+    return std::clamp<Updates>(static_cast<Updates>(updates), 1, settings_.plan_steps);
+  }
+
+  double highest_log_lr() const { return std::log10(settings_.highest_lr); }
+  bool is_allowed(double log_lr) const { return log_lr <= highest_log_lr(); }
+
+  void run_around(TrialLevel& level, double log_lr) {
+    std::vector<double> around;
+    for (const double step : {0.0, level.spacing, -level.spacing}) {
+      const bool is_new = level.losses.count(log_lr + step) == 0;
+      if (is_new && is_allowed(log_lr + step)) around.push_back(log_lr + step);
+    }
+    run_trials(level, around);
+  }
+
+  bool has_updates_for(const TrialLevel& level) const { return left_ >= level.updates; }
+
+  // Tries a few much lower rates as long as a condition holds.
+  template <class Condition>
+  void step_down(TrialLevel& level, Condition&& holds) {
+    for (int i = 0; i < Constants::max_steps_down && holds() && has_updates_for(level); ++i) {
+      run_trial(level, level.lowest_log_lr() - 2 * level.spacing);
+    }
+  }
+
+  // Goes further out while the best rate is the lowest or highest tried, for at most `updates`.
+  void extend(TrialLevel& level, double updates) {
+    const double more = std::max(0.0, updates / static_cast<double>(level.updates));
+    const std::size_t most = level.losses.size() + static_cast<std::size_t>(more);
+    while (level.losses.size() < std::min(most, Constants::max_trials)) {
+      const double below = level.lowest_log_lr() - level.spacing;
+      const double above = level.highest_log_lr() + level.spacing;
+      if (level.best_tried() == level.lowest_log_lr() && descends(level)) {
+        run_trial(level, below);
+      } else if (level.best_tried() == level.highest_log_lr() && is_allowed(above)) {
+        run_trial(level, above);
+      } else {
+        break;
+      }
+    }
+  }
+
+  void run_trial(TrialLevel& level, double log_lr) { run_trials(level, {log_lr}); }
+
+  void run_trials(TrialLevel& level, const std::vector<double>& log_rates) {
+    std::vector<double> rates;
+    for (const double log_lr : log_rates) rates.push_back(std::pow(10, log_lr));
+    std::vector<Trial> trials = run_trials_(rates, level.updates, likely_next(level, log_rates));
+    for (std::size_t i = 0; i < trials.size(); ++i) {
+      Trial& trial = trials[i];
+      trial.diverged = !std::isfinite(trial.loss) ||
+                       has_diverged(trial.loss, settings_.untrained_loss, settings_.diverge_th);
+      left_ -= trial.updates;
+      level.losses[log_rates[i]] =
+          trial.diverged ? std::numeric_limits<double>::infinity() : trial.loss;
+      trials_.push_back(std::move(trial));
+    }
+  }
+
+  // Returns the rates that extend() may ask for next: further out on the side of `log_rates`.
+  std::vector<double> likely_next(const TrialLevel& level,
+                                  const std::vector<double>& log_rates) const {
+    constexpr int steps = 2;
+    std::vector<double> rates;
+    if (log_rates.empty() || level.spacing == 0) return rates;
+    const auto [lowest, highest] = std::minmax_element(log_rates.begin(), log_rates.end());
+    const bool is_first = level.losses.empty();
+    double below = *lowest, above = *highest;
+    const bool goes_down = is_first || below < level.lowest_log_lr();
+    const bool goes_up = is_first || above > level.highest_log_lr();
+    for (int i = 0; i < steps; ++i) {
+      below -= level.spacing;
+      above += level.spacing;
+      if (goes_up && is_allowed(above)) rates.push_back(std::pow(10, above));
+      if (goes_down) rates.push_back(std::pow(10, below));
+    }
+    return rates;
+  }
+
+  // How much the best trial lowers the loss, as a share of the untrained loss.
+  double descent(const TrialLevel& level) const {
+    return (untrained_loss_ - level.best_loss()) / std::fabs(untrained_loss_);
+  }
+
+  bool descends(const TrialLevel& level) const { return descent(level) > Constants::min_descent; }
+
+  // By how many decades the best rate falls between two lengths.
+  double shift(Updates from, Updates to) const {
+    return settings_.length_exponent *
+           std::log10(static_cast<double>(to) / static_cast<double>(from));
+  }
+
+  Suggestion suggestion(const TrialLevel& short_level, const TrialLevel& long_level) {
+    const double log_lr =
+        long_level.best_log_lr() - shift(long_level.updates, settings_.plan_steps);
+    Suggestion result = with_trials(log_lr, half_of_interval(short_level, long_level));
+    result.loss = long_level.best_loss();
+    const bool lowest = long_level.best_tried() == long_level.lowest_log_lr();
+    const bool highest = long_level.best_tried() == long_level.highest_log_lr() &&
+                         is_allowed(long_level.highest_log_lr() + long_level.spacing);
+    if (lowest || highest) {
+      result.caveat = std::string("the best rate is the ") + (lowest ? "lowest" : "highest") +
+                      " of those tried: raise the budget";
+    }
+    return result;
+  }
+
+  // Half of the width of the interval, in decades. A rate at its end costs about 5 % of the time:
+  // there the parabola has risen by as much as 5 % more updates would lower the loss.
+  static double half_of_interval(const TrialLevel& short_level, const TrialLevel& long_level) {
+    constexpr double min_width = 0.03, max_width = 0.18, usual_width = 0.048;
+    const double decades = std::log10(static_cast<double>(long_level.updates) /
+                                      static_cast<double>(short_level.updates));
+    const double gain = Constants::later_gain * std::log10(1.05) *
+                        (short_level.best_loss() - long_level.best_loss()) / decades;
+    const double curvature = long_level.curvature();
+    if (!(curvature > 0) || !(gain > 0)) return usual_width;
+    return std::clamp(std::sqrt(gain / curvature), min_width, max_width);
+  }
+
+  // The model may know the data already. Then a short training only does harm, and more harm at a
+  // higher rate. A long one still does good. The answer is the highest rate that does little harm.
+  Suggestion without_descent(TrialLevel level) {
+    const double rise = Constants::harmless_rise +
+                        Constants::harmless_rise_of_decay * (1 - settings_.mean_late_factor);
+    const double enough = untrained_loss_ + rise * std::fabs(untrained_loss_);
+    const auto harmful = [&] {
+      return std::find_if(level.losses.begin(), level.losses.end(),
+                          [&](const auto& tried) { return !(tried.second <= enough); });
+    };
+    const auto may_go_on = [&] {
+      return has_updates_for(level) && level.losses.size() < Constants::max_trials;
+    };
+    while (may_go_on() && harmful() == level.losses.begin()) {
+      run_trial(level, level.lowest_log_lr() - 2 * level.spacing);
+    }
+    while (may_go_on() && harmful() == level.losses.end() &&
+           is_allowed(level.highest_log_lr() + level.spacing)) {
+      run_trial(level, level.highest_log_lr() + level.spacing);
+    }
+    const auto above = harmful();
+    if (above == level.losses.begin() || above == level.losses.end()) throw_no_suggestion(level);
+    const auto below = std::prev(above);
+    const double share = std::isfinite(above->second)
+                             ? (enough - below->second) / (above->second - below->second)
+                             : 0;
+    Suggestion result =
+        with_trials(below->first + share * (above->first - below->first), level.spacing);
+    result.loss = below->second;
+    result.caveat =
+        "no rate lowered the loss in the trials: the model may know the data already, and this is "
+        "the highest rate that did little harm; raise the budget";
+    return result;
+  }
+
+  [[noreturn]] void throw_no_suggestion(const TrialLevel& level) const {
+    throw NoSuggestion(
+        concat("LRFinder: none of the rates from ", std::pow(10, level.lowest_log_lr()), " to ",
+               std::pow(10, level.highest_log_lr()), " lowers the loss from the ", untrained_loss_,
+               " before training in ", level.updates,
+               " updates; look at the data and the criterion, and whether the optimizer has the "
+               "parameters of this model, or raise the budget"));
+  }
+
+  // Makes a suggestion. Its interval goes at most half of the way to a rate that diverged.
+  Suggestion with_trials(double log_lr, double half_of_interval) {
+    double low = log_lr - half_of_interval;
+    double high = std::min(log_lr + half_of_interval, std::max(log_lr, highest_log_lr()));
+    for (const Trial& trial : trials_) {
+      if (!trial.diverged) continue;
+      const double half_way = (log_lr + std::log10(trial.lr)) / 2;
+      if (half_way > log_lr) high = std::min(high, half_way);
+      if (half_way < log_lr) low = std::max(low, half_way);
+    }
+    Suggestion result;
+    result.lr = std::pow(10, log_lr);
+    result.low = std::pow(10, low);
+    result.high = std::pow(10, high);
+    result.updates = settings_.updates - left_;
+    result.trials = std::move(trials_);
+    return result;
+  }
+
+  const SearchSettings& settings_;
+  RunTrials& run_trials_;
+  Updates left_;
+  double untrained_loss_;
+  std::vector<Trial> trials_;
+};
+
+}  // namespace lrfinder::detail

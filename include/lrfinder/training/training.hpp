@@ -1,0 +1,177 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <torch/torch.h>
+
+#include <lrfinder/data/any_loader.hpp>
+#include <lrfinder/distributed/fingerprint.hpp>
+#include <lrfinder/distributed/session.hpp>
+#include <lrfinder/plan/training_plan.hpp>
+#include <lrfinder/snapshot/saved_state.hpp>
+#include <lrfinder/torch/autocast.hpp>
+#include <lrfinder/torch/measurement.hpp>
+#include <lrfinder/torch/module.hpp>
+#include <lrfinder/torch/optimizer.hpp>
+#include <lrfinder/training/evaluation.hpp>
+#include <lrfinder/training/kept_batches.hpp>
+#include <lrfinder/training/step.hpp>
+#include <lrfinder/training/training_settings.hpp>
+
+namespace lrfinder::detail {
+
+/// A training that is under way. Range tests and trials are loops that call it.
+///
+///     training.set_lr(rates);
+///     training.step();
+///     const Measurement measured = training.measure().read();
+class Training {
+ public:
+  /// Goes to the first batch. `validation` may be null. The references must outlive the training.
+  ///
+  /// Throws EmptyLoader if there is no batch.
+  Training(torch::optim::Optimizer& optimizer, TrainingBatches& batches,
+           std::unique_ptr<Validation> validation, const TrainingSettings& settings,
+           Session& session)
+      : optimizer_(optimizer),
+        step_(batches, optimizer, settings, session),
+        validation_(std::move(validation)) {
+    if (validation_) validation_->start();
+  }
+
+  /// Sets the learning rate of every parameter group.
+  void set_lr(const std::vector<double>& rates) { set_rates(optimizer_, rates); }
+
+  /// Sets the rates for a step of a plan, and the momentum if the plan cycles the momentum.
+  void follow(const TrainingPlan& plan, std::int64_t step, const std::vector<double>& peaks) {
+    const double factor = plan.factor(step);
+    std::vector<double> rates;
+    for (const double peak : peaks) rates.push_back(factor * peak);
+    set_lr(rates);
+    set_momentum(optimizer_, plan.momentum(step));
+  }
+
+  /// Makes one update of the optimizer.
+  void step() { step_.run(); }
+
+  /// Returns what is recorded for the last update: with a validation loader the validation loss
+  /// after the update, otherwise the training loss before it.
+  DeviceMeasurement measure() {
+    if (!validation_) return training_loss();
+    DeviceMeasurement measured = validation_->run();
+    step_.add_update(measured);
+    return measured;
+  }
+
+  /// Returns the training loss before the last update. To be called once for each update.
+  DeviceMeasurement training_loss() { return step_.take_measured(); }
+
+  /// Whether there is a validation loader.
+  bool validates() const noexcept { return validation_ != nullptr; }
+
+  /// Returns the mean loss and the metrics over the validation loader.
+  DeviceMeasurement validation_loss() { return validation_->run(); }
+
+ private:
+  torch::optim::Optimizer& optimizer_;
+  Step step_;
+  std::unique_ptr<Validation> validation_;
+};
+
+/// Makes trainings from the user's objects, loaders and settings. Each training starts from the
+/// same state.
+class TrainingSetup {
+ public:
+  /// `val_loader` may be null. The references must outlive the object.
+  TrainingSetup(const TrainedObjects& trained, AnyLoader& train_loader, AnyLoader* val_loader,
+                TrainingSettings settings, Session& session)
+      : trained_(trained),
+        val_loader_(val_loader),
+        settings_(std::move(settings)),
+        session_(session),
+        batches_(train_loader, settings_.placement.device, settings_.max_training_bytes) {
+    if (val_loader) {
+      val_batches_.emplace(*val_loader, settings_.placement.device, settings_.max_val_batches(),
+                           settings_.max_validation_bytes);
+    }
+  }
+
+  const TrainedObjects& trained() const noexcept { return trained_; }
+  const TrainingSettings& settings() const noexcept { return settings_; }
+
+  /// Saves the state, and calls `use` with a training that starts from it. `fingerprint`: the
+  /// settings on which all ranks have to agree. Returns the saved state, which the caller restores.
+  /// If an exception ends the training, train() restores it.
+  [[nodiscard]] std::unique_ptr<SavedState> train(const Fingerprint& fingerprint,
+                                                  const std::function<void(Training&)>& use) {
+    const ThreadState thread_state(settings_.placement.device);
+    auto saved = save(settings_.placement);
+    try {
+      if (settings_.placement.moves) {
+        for (ModuleHandle module : trained_.modules) module.to(settings_.placement.device);
+      }
+      saved->model_flags().train();
+      session_.start(fingerprint, trained_);
+      std::unique_ptr<Validation> validation;
+      if (val_batches_) {
+        validation =
+            std::make_unique<Validation>(*val_batches_, saved->model_flags(), settings_, session_);
+      }
+      Training training(*trained_.optimizers.front(), batches_, std::move(validation), settings_,
+                        session_);
+      use(training);
+    } catch (...) {
+      restore_after_exception(*saved);
+      throw;
+    }
+    return saved;
+  }
+
+  /// Saves the state on its present device, for ranks that train from the state of rank 0.
+  std::unique_ptr<SavedState> save_in_place() const {
+    DevicePlacement in_place = settings_.placement;
+    in_place.moves = false;
+    return save(in_place);
+  }
+
+  /// Adds a hash of the first training batch, and hashes of the first two validation batches.
+  ///
+  /// The training batch is the first one of every training from the present random state. The
+  /// second would depend on the random numbers that the first update draws. If batches are kept,
+  /// the first one is kept here. So no training loads it again: a loader with random numbers of its
+  /// own would return another one.
+  ///
+  /// Throws EmptyLoader if there is no training batch.
+  void add_first_batches(Fingerprint& fingerprint) {
+    batches_.start();
+    fingerprint.add("a hash of the first training batch", batches_.next()->tensors().hash());
+    batches_.stop();
+    if (!val_loader_) return;
+    std::vector<std::size_t> hashes;
+    val_loader_->iterate(settings_.placement.device)->for_each([&](const auto& batch) {
+      hashes.push_back(batch->tensors().hash());
+      return hashes.size() < 2;
+    });
+    fingerprint.add("a hash of the first validation batches", hashes);
+  }
+
+ private:
+  std::unique_ptr<SavedState> save(const DevicePlacement& placement) const {
+    return std::make_unique<SavedState>(trained_, placement, settings_.options);
+  }
+
+  const TrainedObjects& trained_;
+  AnyLoader* val_loader_;
+  TrainingSettings settings_;
+  Session& session_;
+  TrainingBatches batches_;                       // for all trainings
+  std::optional<ValidationBatches> val_batches_;  // for all trainings
+};
+
+}  // namespace lrfinder::detail

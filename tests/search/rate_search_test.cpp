@@ -1,0 +1,354 @@
+// The search for the best rate, with trials that are made up.
+
+#include <algorithm>
+#include <catch2.hpp>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <random>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <lrfinder/search/rate_search.hpp>
+
+using lrfinder::NoSuggestion;
+using lrfinder::Suggestion;
+using lrfinder::Trial;
+using lrfinder::detail::RateSearch;
+using lrfinder::detail::SearchSettings;
+
+namespace {
+
+constexpr double is_diverged = std::numeric_limits<double>::infinity();
+
+SearchSettings settings() {
+  SearchSettings result;
+  result.around = 0.1;
+  result.updates = 900;
+  result.plan_steps = 3000;
+  result.length_exponent = 0;
+  result.untrained_loss = 2;
+  result.diverge_th = 5;
+  return result;
+}
+
+using Loss = std::function<double(double lr, std::int64_t updates)>;
+
+Suggestion search(const SearchSettings& settings, const Loss& loss) {
+  auto trials = [&](const std::vector<double>& rates, std::int64_t updates,
+                    const std::vector<double>&) {
+    std::vector<Trial> results;
+    for (const double lr : rates) {
+      const double value = loss(lr, updates);
+      results.push_back({lr, std::isfinite(value) ? updates : 1, value, false, {}});
+    }
+    return results;
+  };
+  return RateSearch(settings, trials).run();
+}
+
+// A loss that falls with time and is lowest at `best`, on a parabola over log lr.
+Loss valley(double best) {
+  return [best](double lr, std::int64_t updates) {
+    const double decades = std::log10(lr / best);
+    return std::min(2.0, 3 / std::pow(static_cast<double>(updates), 0.25) + decades * decades);
+  };
+}
+
+double decades(double a, double b) { return std::fabs(std::log10(a / b)); }
+
+}  // namespace
+
+TEST_CASE("further out a search asks for rates that it has named before, with the same bits") {
+  const double best = GENERATE(0.01, 1.0);
+  const Loss loss = valley(best);
+  std::set<std::pair<std::int64_t, double>> named;
+  int further_out = 0;
+  auto trials = [&](const std::vector<double>& rates, std::int64_t updates,
+                    const std::vector<double>& likely_next) {
+    std::vector<Trial> results;
+    for (const double lr : rates) results.push_back({lr, updates, loss(lr, updates), false, {}});
+    if (rates.size() == 1) {
+      CHECK(named.count({updates, rates.front()}) == 1);
+      ++further_out;
+    }
+    for (const double lr : likely_next) named.emplace(updates, lr);
+    return results;
+  };
+  RateSearch(settings(), trials).run();
+  CHECK(further_out > 0);
+}
+
+TEST_CASE("a search finds the best rate between those that it tries") {
+  const double best = GENERATE(0.003, 0.02, 0.07, 0.1, 0.37, 2.5);
+  const Suggestion found = search(settings(), valley(best));
+  INFO(best << ": " << found.lr);
+  CHECK(decades(found.lr, best) < 0.02);
+  CHECK(found.low < found.lr);
+  CHECK(found.high > found.lr);
+  CHECK(found.caveat.empty());
+}
+
+TEST_CASE("a search reports every trial and keeps to its updates") {
+  for (const std::int64_t most : {200, 900, 5000}) {
+    auto given = settings();
+    given.updates = most;
+    const Suggestion found = search(given, valley(0.5));
+    std::int64_t updates = 0;
+    for (const Trial& trial : found.trials) updates += trial.updates;
+    CHECK(found.updates == updates);
+    CHECK(updates <= most);
+  }
+}
+
+TEST_CASE("more updates make longer trials, at most as long as the training") {
+  auto given = settings();
+  const auto longest = [&](std::int64_t updates) {
+    given.updates = updates;
+    std::int64_t most = 0;
+    for (const Trial& trial : search(given, valley(0.1)).trials) {
+      most = std::max(most, trial.updates);
+    }
+    return most;
+  };
+  CHECK(longest(900) > 150);
+  CHECK(longest(1800) > longest(900));
+  CHECK(longest(1000000) == 3000);
+}
+
+TEST_CASE("the best rate is carried to the length of the training") {
+  auto given = settings();
+  const double short_of = search(given, valley(0.1)).lr;
+  given.length_exponent = 0.2;
+  const Suggestion found = search(given, valley(0.1));
+  const double longer = 3000 / static_cast<double>(found.trials.back().updates);
+  CHECK(decades(found.lr, short_of * std::pow(longer, -0.2)) < 0.02);
+}
+
+TEST_CASE("no rate is tried above where the range test diverged") {
+  auto given = settings();
+  given.highest_lr = 0.3;
+  const Suggestion found = search(given, valley(0.6));
+  for (const Trial& trial : found.trials) CHECK(trial.lr <= 0.3 * (1 + 1e-12));
+  CHECK(found.lr <= 0.3);
+}
+
+TEST_CASE("trials that diverge are marked, and the rate stays below them") {
+  const Loss edge = [](double lr, std::int64_t updates) {
+    return lr > 0.5 ? is_diverged : valley(0.8)(lr, updates);
+  };
+  const Suggestion found = search(settings(), edge);
+  CHECK(found.lr <= 0.5);
+  CHECK(found.lr > 0.1);
+  CHECK(std::any_of(found.trials.begin(), found.trials.end(),
+                    [](const Trial& trial) { return trial.diverged; }));
+}
+
+TEST_CASE("past a divergence, where the loss is level, the search goes down") {
+  auto given = settings();
+  given.around = 30;
+  const Loss level_above = [](double lr, std::int64_t updates) {
+    return lr > 1 ? 2.0 + 0.01 * std::sin(100 * lr) : valley(0.05)(lr, updates);
+  };
+  CHECK(decades(search(given, level_above).lr, 0.05) < 0.1);
+}
+
+TEST_CASE("a training that begins slowly is looked at for longer") {
+  // Short trials lower the loss by a hundredth, long ones by a fifth.
+  const Loss slow = [](double lr, std::int64_t updates) {
+    const double depth = updates < 100 ? 0.02 : 0.4;
+    return std::min(2.0, 2 - depth + 0.02 * std::pow(std::log10(lr / 0.07), 2));
+  };
+  const Suggestion found = search(settings(), slow);
+  CHECK(decades(found.lr, 0.07) < 0.05);
+  CHECK(found.caveat.empty());
+  CHECK(found.updates <= settings().updates);
+
+  // Here they lower it no further.
+  const Loss level = [&](double lr, std::int64_t) { return lr > 2 ? 3 : slow(lr, 1); };
+  CHECK_THAT(search(settings(), level).caveat, contains("may know the data already"));
+}
+
+TEST_CASE("a longer look leaves enough for a model that knows its data") {
+  auto given = settings();
+  given.around = 0.001;
+  const Loss level = [](double lr, std::int64_t) { return lr < 1e-6 ? 2 : lr > 0.05 ? 3 : 1.97; };
+  const Suggestion found = search(given, level);
+  CHECK(found.lr > 0.03);
+  CHECK(found.lr <= 0.05);
+  CHECK(found.updates <= given.updates);
+}
+
+TEST_CASE("a model that knows its data gets the highest rate that does little harm") {
+  // No rate lowers the loss; it rises by a tenth at 0.01.
+  const Loss harm = [](double lr, std::int64_t) { return 2 + 20 * lr; };
+  const Suggestion found = search(settings(), harm);
+  CHECK(decades(found.lr, 0.01) < 0.3);
+  CHECK(found.caveat.find("may know the data already") != std::string::npos);
+
+  auto decaying = settings();
+  decaying.mean_late_factor = 0;
+  CHECK(search(decaying, harm).lr > 2 * found.lr);
+}
+
+TEST_CASE("batches that are easier than those of the range test are no descent") {
+  // All losses are 10 % below the untrained one, whatever the rate.
+  const Loss easier = [](double lr, std::int64_t) { return 1.8 + 20 * lr; };
+  CHECK(search(settings(), easier).caveat.find("may know the data already") != std::string::npos);
+}
+
+TEST_CASE("a model that nothing changes has no rate") {
+  CHECK_THROWS_WITH(search(settings(), [](double, std::int64_t) { return 2.0; }),
+                    contains("lowers the loss from the 2 before training"));
+}
+
+TEST_CASE("a model that every rate breaks has no rate") {
+  CHECK_THROWS_AS(search(settings(), [](double, std::int64_t) { return is_diverged; }),
+                  NoSuggestion);
+}
+
+TEST_CASE("the interval stays below a rate that diverged") {
+  // Nothing lowers the loss, and one step above the highest harmless rate it diverges.
+  const Loss cliff = [](double lr, std::int64_t) {
+    return lr > 0.15 ? is_diverged : 2.0 + lr / 10;
+  };
+  const Suggestion found = search(settings(), cliff);
+  double lowest_diverged = is_diverged;
+  for (const Trial& trial : found.trials) {
+    if (trial.diverged) lowest_diverged = std::min(lowest_diverged, trial.lr);
+  }
+  REQUIRE(std::isfinite(lowest_diverged));
+  CHECK(found.lr <= 0.15);
+  CHECK(found.high < lowest_diverged);
+}
+
+TEST_CASE("the interval ends where the range test diverged") {
+  auto given = settings();
+  given.highest_lr = 0.1;
+  CHECK(search(given, valley(0.1)).high <= 0.1 * (1 + 1e-12));
+}
+
+TEST_CASE("a search goes down where long trials diverge and short ones do not") {
+  const Loss breaks_late = [](double lr, std::int64_t updates) {
+    return lr > 0.01 && updates > 100 ? is_diverged : valley(0.05)(lr, updates);
+  };
+  const Suggestion found = search(settings(), breaks_late);
+  CHECK(found.lr <= 0.01);
+  CHECK(found.high <= 0.01);
+  CHECK(std::isfinite(found.loss));
+}
+
+TEST_CASE("a search whose long trials all diverge has no rate") {
+  const Loss breaks_late = [](double lr, std::int64_t updates) {
+    return updates > 100 ? is_diverged : valley(0.05)(lr, updates);
+  };
+  CHECK_THROWS_AS(search(settings(), breaks_late), NoSuggestion);
+}
+
+namespace {
+
+// A random search on a random loss: a valley with noise, plateaus, cliffs, and losses that are not
+// finite, of any size and sign.
+class Surface {
+ public:
+  explicit Surface(std::uint32_t seed) : seed_(seed), random_(seed) {
+    settings.around = std::pow(10, uniform(-8, 2));
+    if (one_in(2)) settings.highest_lr = settings.around * std::pow(10, uniform(-1, 3));
+    settings.updates = static_cast<std::int64_t>(4 * std::pow(10, uniform(0, 4)));
+    settings.plan_steps = static_cast<std::int64_t>(std::pow(10, uniform(0, 6)));
+    settings.mean_late_factor = uniform(0, 1);
+    settings.length_exponent = one_in(2) ? 0 : uniform(0, 0.4);
+    settings.baseline_on_same_batches = one_in(2);
+    settings.diverge_th = one_in(4) ? 0 : one_in(4) ? is_diverged : uniform(1, 10);
+    size_ = pick({0, 1, 1, 1, 1e-300, 1e300});
+    offset_ = pick({0, 0, 1, 2, -1});
+    depth_ = pick({0, 0.01, 0.1, 1, 3});
+    best_ = uniform(-9, 3);
+    curvature_ = pick({0.01, 0.1, 1, 10});
+    noise_ = pick({0, 0, 0.01, 0.3, 3});
+    plateau_ = best_ + uniform(-2, 3);
+    cliff_ = best_ + uniform(-4, 6);
+    beyond_ = pick({is_diverged, -is_diverged, std::nan(""), 1e30, 1.0});
+    broken_ = pick({0, 0, 0.05, 0.5, 1});
+    settings.untrained_loss =
+        one_in(8) ? pick({std::nan(""), is_diverged, -is_diverged, 0}) : size_ * offset_;
+  }
+
+  // The same for the same arguments, as a trial.
+  double operator()(double lr, std::int64_t updates) {
+    const double at = std::log10(lr), reach = 1 - 1 / static_cast<double>(updates + 1);
+    random_.seed(seed_ ^ static_cast<std::uint32_t>(std::llround(at * 1e6) * 7919 + updates));
+    if (uniform(0, 1) < broken_) return pick({is_diverged, -is_diverged, std::nan("")});
+    if (at > cliff_) return beyond_;
+    const double off = at - best_;
+    double loss = offset_ - depth_ * reach * std::max(0.0, 1 - curvature_ * off * off);
+    if (at > plateau_) loss = offset_;
+    return size_ * (loss + noise_ * uniform(-1, 1));
+  }
+
+  SearchSettings settings;
+
+ private:
+  double uniform(double low, double high) {
+    return low + (high - low) * static_cast<double>(random_()) / 4294967296.0;
+  }
+  bool one_in(int count) { return random_() % static_cast<std::uint32_t>(count) == 0; }
+  double pick(const std::vector<double>& values) { return values[random_() % values.size()]; }
+
+  std::uint32_t seed_;
+  std::mt19937 random_;
+  double size_, offset_, depth_, best_, curvature_, noise_, plateau_, cliff_, beyond_, broken_;
+};
+
+// What is wrong with an answer, in words.
+std::string faults_of(const Suggestion& found, const SearchSettings& settings) {
+  std::string faults;
+  const auto require = [&](bool holds, const char* fault) {
+    if (!holds) faults += std::string(fault) + "; ";
+  };
+  constexpr double rounding = 1 + 1e-9;
+  double lowest = is_diverged, highest = 0;
+  std::int64_t updates = 0, longest = 0;
+  for (const Trial& trial : found.trials) {
+    require(std::isfinite(trial.lr) && trial.lr > 0, "a trial at no rate");
+    require(trial.lr <= settings.highest_lr * rounding, "a trial above the highest rate");
+    // By chance a short trial may have diverged at the very rate.
+    const bool is_answer = std::fabs(std::log10(trial.lr / found.lr)) < 1e-9;
+    require(!trial.diverged || is_answer || trial.lr < found.low || trial.lr > found.high,
+            "a diverged rate in the interval");
+    lowest = std::min(lowest, trial.lr);
+    highest = std::max(highest, trial.lr);
+    updates += trial.updates;
+    longest = std::max(longest, trial.updates);
+  }
+  require(std::isfinite(found.lr) && std::isfinite(found.loss), "not finite");
+  require(found.lr * std::pow(10, 0.4 * 6 + 0.1) >= lowest && found.lr <= highest * rounding,
+          "a rate out of what was tried");
+  require(0 < found.low && found.low <= found.lr && found.lr <= found.high,
+          "an interval without the rate");
+  require(found.high <= settings.highest_lr * rounding, "an interval above the highest rate");
+  require(found.updates == updates, "other updates than those of the trials");
+  require(updates <= settings.updates + 3 * longest, "more updates than allowed");
+  return faults;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "whatever the losses are, a search answers within what it tried, or says that it cannot") {
+  int answers = 0;
+  for (std::uint32_t seed = 0; seed < 20000; ++seed) {
+    Surface surface(seed);
+    try {
+      const Suggestion found = search(surface.settings, std::ref(surface));
+      const std::string faults = faults_of(found, surface.settings);
+      if (!faults.empty()) FAIL_CHECK("surface " << seed << ": " << faults << found);
+      ++answers;
+    } catch (const NoSuggestion&) {
+    }
+  }
+  CHECK(answers > 5000);
+  CHECK(answers < 19000);
+}
