@@ -45,7 +45,7 @@ struct RangeTestOptions {
   /// rate of each group; 1e-7 in LRFinder::find().
   TORCH_ARG(GroupRates, start_lr) = {};
   /// Learning rate of the last iteration, greater than `start_lr`. One value for each group, or one
-  /// for the first group. With one, the other groups keep the ratio of `start_lr`. Default: 10.
+  /// for the first group. With one, the rates end in the same ratio as they start. Default: 10.
   TORCH_ARG(GroupRates, end_lr) = 10.0;
   /// Number of iterations (optimizer updates), at least 2. Default: 100.
   TORCH_ARG(std::int64_t, num_iter) = 100;

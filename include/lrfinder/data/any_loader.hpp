@@ -14,8 +14,8 @@
 
 namespace lrfinder::detail {
 
-/// A hash of the shape and the bits of a tensor; 0 if the tensor has no memory of its own. On other
-/// devices than the CPU only the sum of the bytes of each row counts, so that little is copied.
+/// A hash of the shape and the bits of a tensor; 0 if it is undefined, not strided or meta. Off the
+/// CPU, each row is reduced to the sum of its bytes first, so that little is copied.
 inline std::size_t hash_of_bits(const torch::Tensor& tensor) {
   if (!tensor.defined() || tensor.layout() != torch::kStrided || tensor.is_meta()) return 0;
   torch::Tensor bits = tensor.detach().contiguous();

@@ -55,7 +55,7 @@ using model_and_batch_t = loss_t<decltype(call_criterion(
 
 }  // namespace traits
 
-/// True if the criterion can be called with the model's output and the target of the batch, which
+/// True if the criterion can be called with the model's output and the batch's target. The batch
 /// is stacked if necessary.
 template <class Model, class Criterion, class Batch>
 inline constexpr bool takes_output_and_target =

@@ -10,7 +10,7 @@
 
 #include <lrfinder/error.hpp>
 
-// Functions that prepare texts of users for pictures and messages.
+// Functions that prepare the user's text for plots and messages.
 namespace lrfinder::detail {
 
 /// Joins the parts into one text. Each is written with operator<<, in the classic locale.

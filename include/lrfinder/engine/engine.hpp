@@ -23,9 +23,9 @@ class TrainingSetup;
 /// The implementation of LRFinder, for models, criteria and loaders of any type. LRFinder has the
 /// documentation.
 ///
-/// `engine_inl.hpp` defines the functions. They are inline, or with LRFINDER_COMPILED in a source
-/// of their own. If the linker does not find them, that source is missing. Link the CMake target
-/// `lrfinder::compiled`, which sets the macro and adds the source.
+/// `engine_inl.hpp` defines the functions: inline by default, in one source file if
+/// LRFINDER_COMPILED is set. If the linker does not find them, that file is missing. Link the CMake
+/// target `lrfinder::compiled`, which sets the macro and adds the file.
 class Engine {
  public:
   Engine(torch::optim::Optimizer& optimizer, TrainingOptions options);

@@ -19,7 +19,7 @@
 
 namespace lrfinder::detail {
 
-/// Those of the first `count` values that are finite.
+/// The finite values among the first `count`.
 inline Column finite_values(const Column& values, std::size_t count) {
   Column finite;
   for (std::size_t i = 0; i < std::min(count, values.size()); ++i) {

@@ -56,7 +56,7 @@ class TrainingFlags {
     if (module.is_training() != on) module.train(on);
   }
 
-  // The model, then its submodules: setting the flag of a parent also sets those of its children.
+  // Parents come before their children, because train() of a parent also sets its children.
   std::vector<std::pair<ModuleHandle, bool>> flags_;
 };
 

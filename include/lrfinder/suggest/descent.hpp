@@ -78,8 +78,8 @@ class Descent {
   /// depth() divided by the standard deviation of the noise of a single loss in the descent.
   double signal_to_noise() const noexcept { return depth_ / noise_; }
 
-  /// depth() divided by the standard error of the smoothed loss at a learning rate. At most 25
-  /// losses count as independent, because neighbouring losses come from the same training.
+  /// depth() divided by the standard error of the smoothed loss at `log_lr`. This error counts at
+  /// most 25 losses as independent: neighbouring losses come from the same training.
   double standard_errors(double log_lr) const {
     constexpr double max_independent = 25;
     constexpr double min_weight = 1e-3;
