@@ -31,6 +31,7 @@ TEST_CASE("options of a search that make no sense are refused") {
       {FindOptions().range_test(RangeTestOptions().num_iter(1)), "RangeTestOptions: num_iter (1)"},
       {FindOptions().history(History()), "FindOptions: history is empty"},
       {FindOptions().history(History({0.1, 1}, {std::nan(""), 1})), "a loss that is not finite"},
+      {FindOptions().history(History({0.1, 0}, {2, 1})), "last rate of history (0) must be"},
   }));
   CHECK_THROWS_AS(wrong.options.check(), InvalidOption);
   CHECK_THROWS_WITH(wrong.options.check(), contains(wrong.message));

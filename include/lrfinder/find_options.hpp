@@ -66,6 +66,8 @@ struct FindOptions {
       const auto& losses = history_->raw_loss;
       require_option(std::all_of(losses.begin(), losses.end(), is_finite),
                      "FindOptions: history has a loss that is not finite; leave it out");
+      require_option(history_->lr.back() > 0, "FindOptions: the last rate of history (",
+                     history_->lr.back(), ") must be positive");
       detail::require_column(history_->lr, history_->raw_loss, "raw_loss");
       for (const auto& rates : history_->group_lr) {
         detail::require_column(history_->lr, rates, "group_lr");
