@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <string>
@@ -28,14 +29,37 @@ enum class Cycle {
 
 namespace detail {
 
-/// The names of the decays, in the order of the enumerators. TrainingPlan::factor() has the
-/// formulas.
+/// The names of the decays, in the order of the enumerators.
 inline constexpr const char* decay_names[] = {"none", "linear", "cosine", "inverse_sqrt", "step"};
 
 /// Half a cosine. Falls from 1 at share 0 to 0 at share 1.
 inline double cosine_fall(double share) {
   constexpr double pi = 3.14159265358979323846;
   return (1 + std::cos(pi * share)) / 2;
+}
+
+/// What the formulas of the decays read.
+struct DecayPoint {
+  double after, all;  // steps after the warm-up: so far, and in total
+  double warmup, step_size, end_factor, gamma;
+};
+
+/// The rate at a point of a decay as a factor of the peak.
+inline double decay_factor(Decay decay, const DecayPoint& at) {
+  const double scale = std::max(at.warmup, 1.0);
+  switch (decay) {
+    case Decay::none:
+      return 1;
+    case Decay::linear:
+      return 1 + (at.end_factor - 1) * at.after / at.all;
+    case Decay::cosine:
+      return at.end_factor + (1 - at.end_factor) * cosine_fall(at.after / at.all);
+    case Decay::inverse_sqrt:
+      return std::max(at.end_factor, std::sqrt(scale / (scale + at.after)));
+    case Decay::step:
+      return std::max(at.end_factor, std::pow(at.gamma, std::floor(at.after / at.step_size)));
+  }
+  return 1;
 }
 
 /// The height of a step of PyTorch's CyclicLR: 0 at the base, 1 at the peak of the first cycle.

@@ -127,9 +127,8 @@ class TrainingPlan {
   /// The factor at the start of a warm-up, or at the bottom of a cycle.
   double start_factor() const noexcept { return start_factor_; }
 
-  /// How long the rate rises at first: a whole number of steps, less than all, or a share of all
-  /// steps in [0, 1). It rises linearly; in a one-cycle plan as decay() says. Default: 0; 0.3 in a
-  /// one-cycle plan.
+  /// Length of the warm-up: a whole number of steps, less than all, or a share in [0, 1). The rate
+  /// rises linearly; in a one-cycle plan as decay() says. Default: 0; in a one-cycle plan 0.3.
   template <class Number>
   TrainingPlan& warmup(Number steps_or_share) {
     const auto given = static_cast<double>(steps_or_share);
@@ -161,8 +160,7 @@ class TrainingPlan {
     return step_size_.value_or(std::max<std::int64_t>(1, std::llround(share)));
   }
 
-  /// Factor of the rate at each fall of Decay::step, or at each step of Cycle::exp_range. In (0,
-  /// 1]. Default: 0.1, as in PyTorch's StepLR.
+  /// Factor at each fall of Decay::step or step of Cycle::exp_range, in (0, 1]. Default: 0.1.
   TrainingPlan& gamma(double factor) {
     require(factor > 0 && factor <= 1, "gamma", factor, "in (0, 1]");
     gamma_ = factor;
@@ -211,21 +209,8 @@ class TrainingPlan {
     if (at < warmup()) return start_factor_ + (1 - start_factor_) * at / warmup();
     const double after = at - warmup(), all = static_cast<double>(steps_) - warmup();
     if (own_decay_) return own_decay_->factor(after / all);
-    const double scale = std::max(warmup(), 1.0);
-    switch (decay_) {
-      case Decay::none:
-        return 1;
-      case Decay::linear:
-        return 1 + (end_factor_ - 1) * after / all;
-      case Decay::cosine:
-        return between(1, end_factor_, after / all);
-      case Decay::inverse_sqrt:
-        return std::max(end_factor_, std::sqrt(scale / (scale + after)));
-      case Decay::step:
-        return std::max(end_factor_,
-                        std::pow(gamma_, std::floor(after / static_cast<double>(step_size()))));
-    }
-    return 1;
+    const auto step_size = static_cast<double>(this->step_size());
+    return detail::decay_factor(decay_, {after, all, warmup(), step_size, end_factor_, gamma_});
   }
 
   /// The momentum at a step; none if the plan does not change it. Throws the same as factor().

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstddef>
+
+namespace lrfinder::detail {
+
+/// The constants of RateSearch. `docs/find.md` lists the trainings on which they were chosen.
+struct SearchConstants {
+  /// Share of all updates for the short trials, and the number of trials that this share allows.
+  static constexpr double short_share = 0.28;
+  static constexpr double short_trials = 5;
+  /// The number of long trials that the other updates allow.
+  static constexpr double long_trials = 4;
+  /// Distance of neighbouring rates in decades, in the short trials and in the long ones.
+  static constexpr double short_spacing = 0.5;
+  static constexpr double long_spacing = 0.3;
+  /// A trial that lowers the loss by this share shows a descent.
+  static constexpr double min_descent = 0.02;
+  /// After a drop below min_descent, but of at least slight_descent, one long trial follows. If it
+  /// lowers the loss by later_descent, the training only begins slowly.
+  static constexpr double slight_descent = 0.005;
+  static constexpr double later_descent = 0.03;
+  /// A smaller descent is measured again, from the untrained loss of the same batches.
+  static constexpr double sure_descent = 0.15;
+  /// If there is no descent, up to this many lower rates are tried, at twice the spacing.
+  static constexpr int max_steps_down = 3;
+  /// Maximum number of trials of one length. More would reach rates that no training needs.
+  static constexpr std::size_t max_trials = 40;
+  /// A rise of the loss by this share is harmless at a constant rate. Decaying plans tolerate a
+  /// larger rise, because later low rates repair it.
+  static constexpr double harmless_rise = 0.1;
+  static constexpr double harmless_rise_of_decay = 0.2;
+  /// Late in a training, more updates lower the loss by this share of what they do in the trials.
+  /// With this value the worse end of the interval costs 5 % of the time (median).
+  static constexpr double later_gain = 0.108;
+};
+
+}  // namespace lrfinder::detail
