@@ -217,10 +217,10 @@ TEST_CASE("a search after an unrestored range test starts from the rates before 
   Problem problem;
   torch::optim::SGD optimizer(
       {torch::optim::OptimizerParamGroup({problem.model->parameters()[0]},
-                                         std::make_unique<torch::optim::SGDOptions>(1e-2)),
+                                         std::make_unique<torch::optim::SGDOptions>(2e-2)),
        torch::optim::OptimizerParamGroup({problem.model->parameters()[1]},
-                                         std::make_unique<torch::optim::SGDOptions>(1e-3))},
-      torch::optim::SGDOptions(1e-2));
+                                         std::make_unique<torch::optim::SGDOptions>(2e-3))},
+      torch::optim::SGDOptions(2e-2));
   LRFinder finder(problem.model, optimizer, problem.criterion);
   finder.range_test(problem.batches,
                     RangeTestOptions().start_lr({1e-5, 1e-5}).num_iter(5).restore(false));
