@@ -33,10 +33,6 @@ struct SearchSettings {
   double mean_late_factor = 1;
   /// best_lr ~ length^-length_exponent.
   double length_exponent = 0;
-  /// The loss before training.
-  double untrained_loss = 0;
-  /// Whether the untrained loss was measured on the batches that give the losses of the trials.
-  bool baseline_on_same_batches = false;
   /// The multiple of the untrained loss above which a trial has diverged, as in a range test. 0: no
   /// loss diverges.
   double diverge_th = 0;
@@ -51,8 +47,9 @@ struct SearchSettings {
 ///
 /// `run_trials(rates, updates, likely_next)` trains from the start at each of these rates, and
 /// returns a Trial for each. A trial follows the plan compressed to `updates` updates. It ends
-/// early at a loss that is not finite. `likely_next`: rates that the search may ask for next, for
-/// idle processes.
+/// early at a loss that is not finite. A trial at rate 0 measures the loss without training, on the
+/// batches that give the losses of the other trials. `likely_next`: rates that the search may ask
+/// for next, for idle processes.
 template <class RunTrials>
 class RateSearch {
   using Constants = SearchConstants;
@@ -61,10 +58,7 @@ class RateSearch {
  public:
   /// Both arguments must outlive the search.
   RateSearch(const SearchSettings& settings, RunTrials& run_trials)
-      : settings_(settings),
-        run_trials_(run_trials),
-        left_(settings.updates),
-        untrained_loss_(settings.untrained_loss) {}
+      : settings_(settings), run_trials_(run_trials), left_(settings.updates) {}
 
   /// Runs the trials. Recipe and index of the suggestion are left to the caller.
   ///
@@ -72,7 +66,7 @@ class RateSearch {
   Suggestion run() {
     const TrialLevel short_level = short_trials();
     const double share = static_cast<double>(left_) / Constants::long_trials;
-    TrialLevel long_level{length(share), Constants::long_spacing};
+    TrialLevel long_level = new_level(share, Constants::long_spacing);
     const double log_lr =
         std::min(short_level.best_log_lr() - shift(short_level.updates, long_level.updates),
                  highest_log_lr());
@@ -88,24 +82,24 @@ class RateSearch {
  private:
   TrialLevel short_trials() {
     const double share = Constants::short_share * static_cast<double>(settings_.updates);
-    TrialLevel level{length(share / Constants::short_trials), Constants::short_spacing};
+    TrialLevel level = new_level(share / Constants::short_trials, Constants::short_spacing);
     run_around(level, std::min(std::log10(settings_.around), highest_log_lr()));
-    if (!settings_.baseline_on_same_batches && descent(level) < Constants::sure_descent) {
-      untrained_loss_ = loss_of_no_change(level);
-    }
     // Rates above a divergence may all give the same loss. The descent is then at lower rates.
     step_down(level, [&] { return !descends(level); });
     extend(level, std::min(share, static_cast<double>(left_)));
     return level;
   }
 
-  // The loss of the untrained model on the same batches as the losses of a level. Measured by a
-  // trial whose rate is too low to change the model.
-  double loss_of_no_change(const TrialLevel& level) {
-    constexpr double changes_nothing = 1e-4;
-    TrialLevel still{level.updates};
-    run_trial(still, level.lowest_log_lr() + std::log10(changes_nothing));
-    return std::isfinite(still.best_loss()) ? still.best_loss() : untrained_loss_;
+  // Makes a level without trials, and measures the loss without training on its batches.
+  TrialLevel new_level(double updates, double spacing) {
+    TrialLevel level{length(updates), spacing};
+    level.untrained_loss = run_trials_({0}, level.updates, {}).front().loss;
+    if (!std::isfinite(level.untrained_loss)) {
+      throw NoSuggestion(concat("LRFinder: the loss is ", level.untrained_loss,
+                                " before any update; look at the validation data, the criterion "
+                                "and the weights of the model"));
+    }
+    return level;
   }
 
   // Whether a long trial shows a descent that the short ones hardly showed, because the training
@@ -114,9 +108,7 @@ class RateSearch {
     if (!(descent(short_level) >= Constants::slight_descent) || left_ < settings_.updates / 2)
       return false;
     run_trial(long_level, log_lr);
-    const double before =
-        settings_.baseline_on_same_batches ? untrained_loss_ : loss_of_no_change(long_level);
-    return before - long_level.best_loss() > Constants::later_descent * std::fabs(before);
+    return descent(long_level) > Constants::later_descent;
   }
 
   // Rounds the number of updates of a trial, and limits it to the steps of the plan.
@@ -172,7 +164,7 @@ class RateSearch {
     for (std::size_t i = 0; i < trials.size(); ++i) {
       Trial& trial = trials[i];
       trial.diverged = !std::isfinite(trial.loss) ||
-                       has_diverged(trial.loss, settings_.untrained_loss, settings_.diverge_th);
+                       has_diverged(trial.loss, level.untrained_loss, settings_.diverge_th);
       left_ -= trial.updates;
       level.losses[log_rates[i]] =
           trial.diverged ? std::numeric_limits<double>::infinity() : trial.loss;
@@ -202,7 +194,7 @@ class RateSearch {
 
   // How much the best trial lowers the loss, as a share of the untrained loss.
   double descent(const TrialLevel& level) const {
-    return (untrained_loss_ - level.best_loss()) / std::fabs(untrained_loss_);
+    return (level.untrained_loss - level.best_loss()) / std::fabs(level.untrained_loss);
   }
 
   bool descends(const TrialLevel& level) const { return descent(level) > Constants::min_descent; }
@@ -246,7 +238,7 @@ class RateSearch {
   Suggestion without_descent(TrialLevel level) {
     const double rise = Constants::harmless_rise +
                         Constants::harmless_rise_of_decay * (1 - settings_.mean_late_factor);
-    const double enough = untrained_loss_ + rise * std::fabs(untrained_loss_);
+    const double enough = level.untrained_loss + rise * std::fabs(level.untrained_loss);
     const auto harmful = [&] {
       return std::find_if(level.losses.begin(), level.losses.end(),
                           [&](const auto& tried) { return !(tried.second <= enough); });
@@ -279,8 +271,8 @@ class RateSearch {
   [[noreturn]] void throw_no_suggestion(const TrialLevel& level) const {
     throw NoSuggestion(
         concat("LRFinder: none of the rates from ", std::pow(10, level.lowest_log_lr()), " to ",
-               std::pow(10, level.highest_log_lr()), " lowers the loss from the ", untrained_loss_,
-               " before training in ", level.updates,
+               std::pow(10, level.highest_log_lr()), " lowers the loss from the ",
+               level.untrained_loss, " before training in ", level.updates,
                " updates; look at the data and the criterion, and whether the optimizer has the "
                "parameters of this model, or raise the budget"));
   }
@@ -307,7 +299,6 @@ class RateSearch {
   const SearchSettings& settings_;
   RunTrials& run_trials_;
   Updates left_;
-  double untrained_loss_;
   std::vector<Trial> trials_;
 };
 

@@ -20,8 +20,6 @@ struct SearchConstants {
   /// lowers the loss by later_descent, the training only begins slowly.
   static constexpr double slight_descent = 0.005;
   static constexpr double later_descent = 0.03;
-  /// A smaller descent is measured again, from the untrained loss of the same batches.
-  static constexpr double sure_descent = 0.15;
   /// If there is no descent, up to this many lower rates are tried, at twice the spacing.
   static constexpr int max_steps_down = 3;
   /// Maximum number of trials of one length. More would reach rates that no training needs.
