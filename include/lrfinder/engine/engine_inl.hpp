@@ -199,11 +199,17 @@ LRFINDER_INLINE Suggestion Engine::find(AnyLoader& train_loader, AnyLoader* val_
                                 const std::vector<double>& likely_next) {
       return runner->run(trainer, rates, updates, likely_next);
     };
-    const SearchSettings settings = search_settings(plan, recorded_history(), left);
+    SearchSettings settings = search_settings(plan, recorded_history(), left);
+    settings.validates = val_loader != nullptr;
     Suggestion found = RateSearch(settings, run_trials).run();
     found.recipe = "find";
     found.index = nearest_index(history_.lr, found.lr);
     found.updates += spent;
+    if (setup.skipped_batches() > 0) {
+      found.caveat += concat(found.caveat.empty() ? "" : "; ", setup.skipped_batches(),
+                             " batches were left out, because their loss is not finite before any "
+                             "update");
+    }
     history_.found = std::move(found);
     runner->end();
     session.end();
@@ -237,10 +243,13 @@ LRFINDER_INLINE std::int64_t Engine::search_range(RangeTestSettings range,
 
 LRFINDER_INLINE const History& Engine::recorded_history() const {
   if (history_.empty()) {
+    const bool validates = history_.settings.validation;
     throw NoSuggestion(
         history_.stop_reason == StopReason::non_finite_loss
-            ? "LRFinder: the first loss of the range test was already not finite; look at the "
-              "data and the criterion, or lower start_lr"
+            ? concat("LRFinder: the first loss of the range test was already not finite; look at "
+                     "the ",
+                     validates ? "validation data" : "data",
+                     " and the criterion, or lower start_lr")
             : "LRFinder: no iteration has been recorded; call range_test() first");
   }
   return history_;

@@ -19,25 +19,6 @@
 
 namespace lrfinder::detail {
 
-/// The settings of a search for the best rate.
-struct SearchSettings {
-  /// The rate that the search begins with.
-  double around = 0;
-  /// The rate at which the range test diverged, else infinity. No higher rate is tried.
-  double highest_lr = std::numeric_limits<double>::infinity();
-  /// Optimizer updates of all trials together. The search may exceed them by three trials.
-  std::int64_t updates = 0;
-  /// Optimizer updates of the training that the rate is for.
-  std::int64_t plan_steps = 0;
-  /// TrainingPlan::mean_late_factor() of the plan.
-  double mean_late_factor = 1;
-  /// best_lr ~ length^-length_exponent.
-  double length_exponent = 0;
-  /// The multiple of the untrained loss above which a trial has diverged, as in a range test. 0: no
-  /// loss diverges.
-  double diverge_th = 0;
-};
-
 /// Finds the best rate for a training by trials that are shorter than the training.
 ///
 /// Short trials begin around the rate that the range test shows, long ones around the best rate of
@@ -73,6 +54,7 @@ class RateSearch {
     if (!descends(short_level) && !descends_later(short_level, log_lr, long_level))
       return without_descent(short_level);
     run_around(long_level, log_lr);
+    require_progress(short_level, long_level);
     step_down(long_level, [&] { return !std::isfinite(long_level.best_loss()); });
     if (!std::isfinite(long_level.best_loss())) throw_no_suggestion(long_level);
     extend(long_level, static_cast<double>(left_));
@@ -266,6 +248,27 @@ class RateSearch {
         "no rate lowered the loss in the trials: the model may know the data already, and this is "
         "the highest rate that did little harm; raise the budget";
     return result;
+  }
+
+  // A training loss that measures progress falls with the length of a trial. The surrogate loss of
+  // a policy gradient starts near 0, falls below, and returns to 0 as the policy gets better.
+  void require_progress(const TrialLevel& short_level, const TrialLevel& long_level) const {
+    const double best = short_level.best_tried();
+    const double early = short_level.untrained_loss - short_level.best_loss();
+    const bool falls_below_0 = std::fabs(short_level.untrained_loss) < early / 2;
+    if (settings_.validates || !falls_below_0) return;
+    const auto above = long_level.losses.upper_bound(best);
+    if (above == long_level.losses.begin()) return;
+    const double late = long_level.untrained_loss - std::prev(above)->second;
+    if (!(late < early / 2) || !std::isfinite(late)) return;
+    throw NoSuggestion(
+        concat("LRFinder: the loss does not measure the progress of the training. It starts at ",
+               short_level.untrained_loss, ". At lr ", std::pow(10, best), " it is ",
+               short_level.best_loss(), " after ", short_level.updates, " updates, and near lr ",
+               std::pow(10, std::prev(above)->first), " it is back at ", std::prev(above)->second,
+               " after ", long_level.updates,
+               ". The surrogate loss of a policy gradient does so. Pass a validation loader, or a "
+               "criterion, whose loss measures progress, for example the negative return"));
   }
 
   [[noreturn]] void throw_no_suggestion(const TrialLevel& level) const {

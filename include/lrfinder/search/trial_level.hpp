@@ -16,9 +16,9 @@ struct TrialLevel {
   std::int64_t updates = 0;
   /// Distance between neighbouring rates, in decades.
   double spacing = 0;
+  std::map<double, double> losses{};
   /// The loss without training, on the batches that give the losses of the trials.
   double untrained_loss = 0;
-  std::map<double, double> losses{};
 
   double lowest_log_lr() const { return losses.begin()->first; }
   double highest_log_lr() const { return losses.rbegin()->first; }

@@ -57,7 +57,7 @@ class DeviceMeasurement {
  public:
   DeviceMean loss;
   DeviceMean untrained_loss;  // empty if it is not measured
-  DeviceMean grad_norm;  // empty if it is not recorded
+  DeviceMean grad_norm;       // empty if it is not recorded
   std::vector<std::pair<std::string, DeviceMean>> metrics;
 
   /// Starts the copy. Must be called after all values were added.

@@ -156,6 +156,9 @@ class TrainingBatches {
     }
   }
 
+  /// How many batches have been left out in all trainings together, each counted once.
+  std::size_t left_out() const { return left_out_.size(); }
+
   /// How many batches this training has left out.
   std::int64_t passed_over() const { return passed_over_; }
 

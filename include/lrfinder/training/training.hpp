@@ -120,6 +120,9 @@ class TrainingSetup {
   const TrainedObjects& trained() const noexcept { return trained_; }
   const TrainingSettings& settings() const noexcept { return settings_; }
 
+  /// How many batches were left out, because their loss is not finite before any update.
+  std::size_t skipped_batches() const { return batches_.left_out(); }
+
   /// Saves the state, and calls `use` with a training that starts from it. `fingerprint`: the
   /// settings on which all ranks have to agree. `use_untrained`: whether the training measures the
   /// untrained losses of its batches. Returns the saved state, which the caller restores. If an

@@ -14,6 +14,7 @@
 #include <lrfinder/data/any_loader.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/snapshot/random_state.hpp>
+#include <lrfinder/snapshot/saved_attributes.hpp>
 #include <lrfinder/torch/module.hpp>
 #include <lrfinder/training/evaluation.hpp>
 #include <lrfinder/training/training_settings.hpp>
@@ -51,14 +52,14 @@ class StartingWeights {
   explicit StartingWeights(const TrainedObjects& trained) {
     const torch::NoGradGuard without_gradients;
     const auto copy = [this](const torch::Tensor& tensor) { add(tensor); };
+    AttributeCopies copies;
     for (const ModuleHandle& module : trained.modules) {
       module.each_parameter(copy);
       module.each_buffer(copy);
       module.each_script_object([&](const Object& object) {
-        for (const c10::IValue& slot : object->slots()) {
-          if (slot.isTensor()) add(slot.toTensor());
+        for (std::size_t slot = 0; slot < object->slots().size(); ++slot) {
+          attributes_.push_back({object, slot, copy_of(object->getSlot(slot), copies, copy)});
         }
-        objects_.push_back(object);
       });
     }
     for (const torch::optim::Optimizer* optimizer : trained.optimizers) {
@@ -72,28 +73,24 @@ class StartingWeights {
   /// During its lifetime, the model has the starting weights.
   class InUse {
    public:
-    explicit InUse(StartingWeights& weights) : weights_(weights) {
-      for (const Object& object : weights.objects_) attributes_.push_back(object->slots());
-      weights_.exchange();
-    }
+    explicit InUse(StartingWeights& weights) : weights_(weights) { weights_.exchange(); }
     InUse(const InUse&) = delete;
     InUse& operator=(const InUse&) = delete;
-    ~InUse() {
-      weights_.exchange();
-      for (std::size_t i = 0; i < attributes_.size(); ++i) {
-        for (std::size_t slot = 0; slot < attributes_[i].size(); ++slot) {
-          weights_.objects_[i]->setSlot(slot, std::move(attributes_[i][slot]));
-        }
-      }
-    }
+    ~InUse() { weights_.exchange(); }
 
    private:
     StartingWeights& weights_;
-    std::vector<std::vector<c10::IValue>> attributes_;  // of TorchScript modules, by slot
   };
 
  private:
   using Object = c10::intrusive_ptr<c10::ivalue::Object>;
+
+  // An attribute of a TorchScript module, and its other value.
+  struct Attribute {
+    Object object;
+    std::size_t slot;
+    c10::IValue other;
+  };
 
   void add(const torch::Tensor& tensor) {
     if (!tensor.defined()) return;
@@ -114,10 +111,14 @@ class StartingWeights {
       present.set_data_ptr_noswap(other.set_data_ptr(at::DataPtr()));
       other.set_data_ptr_noswap(std::move(of_present));
     }
+    for (auto& [object, slot, other] : attributes_) {
+      c10::IValue present = object->getSlot(slot);
+      object->setSlot(slot, std::exchange(other, std::move(present)));
+    }
   }
 
   std::vector<std::pair<at::Storage, at::Storage>> storages_;
-  std::vector<Object> objects_;
+  std::vector<Attribute> attributes_;
   std::unordered_set<const void*> seen_;
 };
 
