@@ -257,15 +257,13 @@ class RateSearch {
     const double early = short_level.untrained_loss - short_level.best_loss();
     const bool falls_below_0 = std::fabs(short_level.untrained_loss) < early / 2;
     if (settings_.validates || !falls_below_0) return;
-    const auto above = long_level.losses.upper_bound(best);
-    if (above == long_level.losses.begin()) return;
-    const double late = long_level.untrained_loss - std::prev(above)->second;
+    const double at_best = long_level.loss_between(best);
+    const double late = long_level.untrained_loss - at_best;
     if (!(late < early / 2) || !std::isfinite(late)) return;
     throw NoSuggestion(
         concat("LRFinder: the loss does not measure the progress of the training. It starts at ",
                short_level.untrained_loss, ". At lr ", std::pow(10, best), " it is ",
-               short_level.best_loss(), " after ", short_level.updates, " updates, and near lr ",
-               std::pow(10, std::prev(above)->first), " it is back at ", std::prev(above)->second,
+               short_level.best_loss(), " after ", short_level.updates, " updates, but ", at_best,
                " after ", long_level.updates,
                ". The surrogate loss of a policy gradient does so. Pass a validation loader, or a "
                "criterion, whose loss measures progress, for example the negative return"));

@@ -27,6 +27,16 @@ struct TrialLevel {
   /// The log lr of the lowest loss; of the lowest rate if all trials diverged.
   double best_tried() const { return best()->first; }
 
+  /// The loss at a log lr, on the line between its neighbours; NaN if one of them is missing.
+  double loss_between(double log_lr) const {
+    const Tried above = losses.lower_bound(log_lr);
+    if (above != losses.end() && above->first == log_lr) return above->second;
+    if (above == losses.begin() || above == losses.end()) return std::nan("");
+    const Tried below = std::prev(above);
+    const double share = (log_lr - below->first) / (above->first - below->first);
+    return below->second + share * (above->second - below->second);
+  }
+
   /// The log lr of the best rate: the lowest point of a parabola through the lowest loss and its
   /// neighbours, at most half of the way to a neighbour. If the next higher rate diverged, the
   /// result is a quarter of the spacing below best_tried(). If a neighbour is missing, it is
