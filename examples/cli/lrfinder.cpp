@@ -110,14 +110,19 @@ int main(int argc, char** argv) {
 
   const PlanCommand plan_command(app);
 
+  std::vector<std::string> arguments = command_arguments(argc, argv);
+  const std::string first = arguments.empty() ? "" : arguments.front();
   try {
-    std::vector<std::string> arguments = command_arguments(argc, argv);
     std::reverse(arguments.begin(), arguments.end());  // as parse() takes them
     app.parse(std::move(arguments));
   } catch (const CLI::ParseError& fault) {
     if (fault.get_exit_code() == 0) return app.exit(fault);  // --help
     const auto commands = app.get_subcommands();
-    std::cerr << "lrfinder: " << fault.what() << "\n\n"
+    const bool is_unknown = commands.empty() && !first.empty() && first.front() != '-';
+    std::cerr << "lrfinder: "
+              << (is_unknown ? "there is no command \"" + lrfinder::detail::printable(first) + '"'
+                             : fault.what())
+              << "\n\n"
               << (commands.empty() ? app.help() : commands.front()->help("lrfinder"));
     return 2;
   }
