@@ -37,8 +37,14 @@ void show(const Request& request) {
   const History history = History::load(request.runs.front());
   std::cout << request.runs.front() << ": " << history.size() << " iterations, "
             << to_string(history.stop_reason) << "\n\n";
-  if (history.found) std::cout << "found: " << *history.found << "\n\n";
-  std::cout << lrfinder::suggest::all(history) << '\n';
+  lrfinder::SuggestionTable table = lrfinder::suggest::all(history);
+  if (history.found) {
+    std::cout << "found: " << *history.found << "\n\n";
+    lrfinder::Suggestion found;
+    found.lr = history.found->lr;
+    table.insert(table.begin(), {"find", found, ""});
+  }
+  std::cout << table << '\n';
   plot(history, std::cout, request.look);
 }
 
