@@ -1,7 +1,8 @@
-// The command `lrfinder`: reads, draws and compares saved range tests, and draws training plans.
-// Built without LibTorch.
+// The command `lrfinder`: reads, draws and compares saved range tests, those of other tools too,
+// and draws training plans. Built without LibTorch.
 //
 //     lrfinder show run.csv
+//     lrfinder show history.json --smoothed pytorch-lr-finder
 //     lrfinder plot run.csv -o lr.svg
 //     lrfinder compare a.csv b.csv -o cmp.svg
 //     lrfinder plan --one-cycle --steps 10000 --peak 0.1
@@ -19,6 +20,8 @@
 #include <lrfinder/curve.hpp>
 
 #include "command_arguments.hpp"
+#include "json_table.hpp"
+#include "peers.hpp"
 #include "plan_command.hpp"
 
 namespace {
@@ -30,13 +33,17 @@ struct Request {
   std::vector<std::string> runs;
   std::vector<std::string> names;
   std::string output;
+  std::string smoothed;
+  lrfinder::ForeignFormat format;
   lrfinder::PlotOptions look;
 };
 
 void show(const Request& request) {
-  const History history = History::load(request.runs.front());
-  std::cout << request.runs.front() << ": " << history.size() << " iterations, "
-            << to_string(history.stop_reason) << "\n\n";
+  const History history = History::load(request.runs.front(), request.format);
+  const bool is_foreign = history.settings.num_iter == 0;
+  std::cout << request.runs.front() << ": " << history.size() << " iterations";
+  if (!is_foreign) std::cout << ", " << to_string(history.stop_reason);
+  std::cout << "\n\n";
   lrfinder::SuggestionTable table = lrfinder::suggest::all(history);
   if (history.found) {
     std::cout << "found: " << *history.found << "\n\n";
@@ -45,6 +52,15 @@ void show(const Request& request) {
     table.insert(table.begin(), {"find", found, ""});
   }
   std::cout << table << '\n';
+  if (is_foreign) {
+    print_peers(history);
+    if (request.smoothed.empty()) {
+      std::cout
+          << "The losses are taken as measured. If a tool has smoothed them, steepest reads too "
+             "high a rate:\ngive --smoothed pytorch-lr-finder, ignite, fastai, lightning or "
+             "FACTOR.\n\n";
+    }
+  }
   plot(history, std::cout, request.look);
 }
 
@@ -57,9 +73,20 @@ void draw(const Request& request) {
   std::vector<lrfinder::NamedCurve> curves;
   for (std::size_t i = 0; i < request.runs.size(); ++i) {
     const std::string name = i < request.names.size() ? request.names[i] : request.runs[i];
-    curves.push_back({request.runs.size() > 1 ? name : "", History::load(request.runs[i])});
+    curves.push_back(
+        {request.runs.size() > 1 ? name : "", History::load(request.runs[i], request.format)});
   }
   plot(curves, request.output, request.look);
+}
+
+/// Options that say what is in the file of another tool.
+void add_format(CLI::App& command, Request& request) {
+  command.add_option("--lr", request.format.lr,
+                     "Column of the learning rates, in another tool's file");
+  command.add_option("--loss", request.format.loss, "Column of the losses, in another tool's file");
+  command.add_option("--smoothed", request.smoothed,
+                     "How another tool smoothed the losses, which is undone: pytorch-lr-finder, "
+                     "ignite, fastai, lightning, or the weight of the newest loss");
 }
 
 /// Options with which all subcommands let their pictures be changed.
@@ -111,8 +138,10 @@ int main(int argc, char** argv) {
     command->add_option("-o,--output", request.output, output_help)->required();
   }
   for (CLI::App* const command : {show_command, plot_command, compare_command}) {
+    add_format(*command, request);
     add_look(*command, request.look);
   }
+  request.format.json = json_table;
 
   const PlanCommand plan_command(app);
 
@@ -133,6 +162,9 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
+    if (!request.smoothed.empty()) {
+      request.format.smoothing = lrfinder::smoothing_of(request.smoothed);
+    }
     if (plan_command.parsed()) {
       plan_command.run();
     } else {
