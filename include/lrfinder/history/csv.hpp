@@ -15,6 +15,7 @@
 #include <lrfinder/detail/text.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/csv_format.hpp>
+#include <lrfinder/history/foreign.hpp>
 #include <lrfinder/history/history.hpp>
 
 namespace lrfinder {
@@ -228,9 +229,13 @@ inline void History::save(const std::string& path) const {
   }
 }
 
-inline History History::load(const std::string& path) {
+inline History History::load(const std::string& path) { return load(path, {}); }
+
+inline History History::load(const std::string& path, const ForeignFormat& format) {
   try {
-    return from_csv(detail::read_file(path), path);
+    const std::string text = detail::read_file(path);
+    return detail::is_own(text, format) ? from_csv(text, path)
+                                        : detail::ForeignReader(text, format, path).read();
   } catch (const std::system_error& fault) {
     throw InvalidHistory(detail::concat("History::load: cannot read ", detail::printable(path),
                                         ": ", fault.code().message()));

@@ -20,6 +20,8 @@
 
 namespace lrfinder {
 
+struct ForeignFormat;
+
 /// How the learning rate rises in a range test.
 enum class RangeSchedule {
   exponential,  ///< by a constant factor: every decade gets the same number of iterations
@@ -142,10 +144,16 @@ struct History {
   /// finite.
   void save(const std::string& path) const;
 
-  /// Loads a saved history. Every number equals the saved one. Defined in `csv.hpp`.
+  /// Loads a saved history. Every number equals the saved one. Loads a curve of another tool, too,
+  /// if its columns have usual names. Its rows are sorted by their rates. Defined in `csv.hpp`.
   ///
   /// Throws InvalidHistory with the file, the line and the reason if the file cannot be read.
   static History load(const std::string& path);
+
+  /// Loads a curve of another tool, for example
+  /// `History::load("lr.csv", {smoothing_of("fastai")})`. A history that save() has written needs
+  /// no `format`.
+  static History load(const std::string& path, const ForeignFormat& format);
 
   /// The paired losses: \f$l_i - u_i + \bar u\f$ for the raw losses \f$l_i\f$, the untrained
   /// losses \f$u_i\f$ of the same batches and their mean \f$\bar u\f$. What differs between the
