@@ -55,8 +55,8 @@ struct RangeTestOptions {
   /// Default: 0.05, as in pytorch-lr-finder.
   TORCH_ARG(double, smooth_f) = 0.05;
   /// The test stops when the smoothed loss exceeds this multiple of the best smoothed loss, paired
-  /// losses if they are known. has_diverged() has the rule for losses that are not positive. At least 1. 0 or infinity never
-  /// stops the test. Default: 5.
+  /// losses if they are known. has_diverged() has the rule for losses that are not positive. At
+  /// least 1. 0 or infinity never stops the test. Default: 5.
   TORCH_ARG(double, diverge_th) = 5;
   /// Whether each batch's loss at the starting weights is measured, too, so that suggestions rest
   /// on the paired losses (History::paired_loss). It takes one forward pass without gradients for

@@ -244,6 +244,32 @@ TEST_CASE("a search whose long trials all diverge has no rate") {
   CHECK_THROWS_AS(search(settings(), breaks_late), NoSuggestion);
 }
 
+TEST_CASE("a loss that returns to 0 in longer trials does not measure progress") {
+  // Like the surrogate loss of a policy gradient: lowest in the middle of the training.
+  const Loss surrogate = [](double lr, std::int64_t updates) {
+    const double done = lr * static_cast<double>(updates);
+    return 0.01 - 3 * std::exp(-std::pow(std::log(done / 5), 2));
+  };
+  CHECK_THROWS_WITH(search(settings(), surrogate, 0.01),
+                    Catch::Contains("does not measure the progress of the training"));
+  auto validated = settings();
+  validated.validates = true;
+  CHECK_NOTHROW(search(validated, surrogate, 0.01));
+}
+
+TEST_CASE("a signed loss that falls further in longer trials measures progress") {
+  const Loss likelihood = [](double lr, std::int64_t updates) {
+    const double decades = std::log10(lr / 0.05);
+    return std::min(0.01, decades * decades - std::log10(static_cast<double>(updates)));
+  };
+  CHECK(decades(search(settings(), likelihood, 0.01).lr, 0.05) < 0.1);
+}
+
+TEST_CASE("a loss that is not finite before any update has no rate") {
+  CHECK_THROWS_WITH(search(settings(), valley(0.1), std::nan("")),
+                    Catch::Contains("the loss is nan before any update"));
+}
+
 namespace {
 
 // A random search on a random loss: a valley with noise, plateaus, cliffs, and losses that are not

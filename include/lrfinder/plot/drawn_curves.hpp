@@ -85,6 +85,7 @@ struct DrawnCurves {
       add_marks(curve);
     }
     const History& first = curves.front().history;
+    is_paired = is_single && !first.untrained_loss.empty();
     is_exponential = first.settings.schedule == RangeSchedule::exponential;
     if (!is_single) return;
     diverged_from = divergence(first);
@@ -116,7 +117,9 @@ struct DrawnCurves {
     };
     Range ends = range_of({});
     for (std::size_t i = 0; i < tables.size(); ++i) {
-      ends = united(ends, visible_losses(scaled(column(i, loss)), scaled(column(i, raw_loss))));
+      // The noise of the batches would hide a paired curve.
+      const Column noise = is_paired ? Column() : column(i, raw_loss);
+      ends = united(ends, visible_losses(scaled(column(i, loss)), scaled(noise)));
     }
     for (const Trial& trial : tried ? tried->trials : std::vector<Trial>()) {
       const double value = scaled({trial.loss}).front();
@@ -156,6 +159,9 @@ struct DrawnCurves {
   std::vector<Mark> marks;
   /// Why a mark is missing, or may be wrong. Each remark ends with a line break.
   std::string remarks;
+  /// Whether there is only one curve, and its losses are paired. If so, the line shows the paired
+  /// losses.
+  bool is_paired = false;
   /// The rate at which the region of divergence begins. Only on a single curve.
   std::optional<double> diverged_from;
   /// The suggestion whose trials are drawn. Empty if there are several curves.
@@ -174,8 +180,8 @@ struct DrawnCurves {
     }
     require_column(history.lr, history.loss, "loss");
     if (!history.raw_loss.empty()) require_column(history.lr, history.raw_loss, "raw_loss");
-    const bool is_paired = !history.untrained_loss.empty();
-    const Column shown_loss = is_paired ? smoothed_paired_loss(history) : history.loss;
+    const bool has_pairs = !history.untrained_loss.empty();
+    const Column shown_loss = has_pairs ? smoothed_paired_loss(history) : history.loss;
     // The change of the loss per iteration, over one percent of the iterations before and after.
     const Column loss_change =
         index_gradient(shown_loss, std::max<std::size_t>(1, history.size() / 100));
@@ -251,13 +257,13 @@ struct DrawnCurves {
   static std::optional<double> divergence(const History& history) {
     RangeTestSettings rule = history.settings;
     if (rule.num_iter == 0) rule.diverge_th = 5;
-    const bool is_paired = !history.untrained_loss.empty();
-    if (!is_paired) rule.smooth_f = 0;  // the losses below are smoothed
+    const bool has_pairs = !history.untrained_loss.empty();
+    if (!has_pairs) rule.smooth_f = 0;  // the losses below are smoothed
     DivergenceRule divergence(rule);
     for (std::size_t i = 0; i < history.size(); ++i) {
-      const double loss = is_paired ? history.raw_loss[i] : history.loss[i];
+      const double loss = has_pairs ? history.raw_loss[i] : history.loss[i];
       std::optional<double> untrained;
-      if (is_paired) untrained = history.untrained_loss[i];
+      if (has_pairs) untrained = history.untrained_loss[i];
       if (divergence.add(loss, untrained) || std::isinf(loss)) return history.lr[i];
     }
     if (history.stop_reason == StopReason::non_finite_loss) return history.lr.back();
