@@ -83,7 +83,7 @@ struct Unchanged {
 };
 
 template <class Loader>
-std::unique_ptr<AnyBatchIterator> iterate(Loader& loader) {
+std::unique_ptr<AnyBatchIterator> pass_over(Loader& loader) {
   static Unchanged objective;
   return lrfinder::detail::erased(objective, loader, "loader").iterate(torch::kCPU);
 }
@@ -96,7 +96,7 @@ std::vector<torch::Tensor> draws(Loader& loader) {
   torch::manual_seed(3);
   std::vector<torch::Tensor> all;
   for (const int count : {5, 30}) {  // the first pass stops midway
-    const auto batches = iterate(loader);
+    const auto batches = pass_over(loader);
     for (int i = 0; i < count; ++i) {
       all.push_back(next_in(*batches));
       all.push_back(torch::rand({20}));
@@ -121,7 +121,7 @@ std::vector<double> search_and_train(std::size_t workers, const TrainingOptions&
       with_validation ? finder.find(*loader, *val_loader, find) : finder.find(*loader, find);
   std::vector<double> losses = finder.history().raw_loss;
   for (const auto& trial : found.trials) losses.insert(losses.end(), {trial.lr, trial.loss});
-  const auto batches = iterate(*loader);
+  const auto batches = pass_over(*loader);
   for (int i = 0; i < 3; ++i) {
     losses.push_back(model->forward(next_in(*batches)).sum().template item<double>());
   }
@@ -204,7 +204,7 @@ TEST_CASE("workers that draw nothing load side by side") {
     return torch::ones({4});
   };
   const auto loader = loader_of<torch::data::samplers::SequentialSampler>(meet, 2);
-  const auto batches = iterate(*loader);
+  const auto batches = pass_over(*loader);
   for (int i = 0; i < 13; ++i) CHECK(next_in(*batches)[0][0].item<double>() >= 1);
   CHECK(have_met);
 }
@@ -216,7 +216,7 @@ TEST_CASE("an exception in a worker comes when its batch is due, and the loader 
     return torch::ones({4});
   };
   const auto loader = loader_of<torch::data::samplers::SequentialSampler>(fail, 2);
-  const auto batches = iterate(*loader);
+  const auto batches = pass_over(*loader);
   for (int i = 0; i < 3; ++i) batches->next();
   CHECK_THROWS_WITH(batches->next(), contains("no sample 12"));
   fails = false;
@@ -233,9 +233,9 @@ TEST_CASE("the user's own pass over a loader with workers goes on after ours, or
     static_cast<void>(batch);
     if (++seen != batch_of_pass) continue;
     if (seen == 1) {
-      CHECK_THROWS_WITH(iterate(*loader)->next(), contains("not yet exhausted"));
+      CHECK_THROWS_WITH(pass_over(*loader)->next(), contains("not yet exhausted"));
     } else {
-      iterate(*loader)->next();  // no worker is at work after the last batch
+      pass_over(*loader)->next();  // no worker is at work after the last batch
     }
   }
   CHECK(seen == 13);
@@ -247,7 +247,7 @@ TEST_CASE("a stateful dataset is read in its order, whatever the workers") {
     const auto loader =
         torch::data::make_data_loader(Counter(), DataLoaderOptions(3).workers(workers));
     for (int repeat = 0; repeat < 100; ++repeat) {
-      const auto batches = iterate(*loader);
+      const auto batches = pass_over(*loader);
       for (const int count : {0, 3, 6, 9, 12, 15, 18, 0}) {
         CHECK(next_in(*batches)[0].item<int>() == count);
       }

@@ -47,10 +47,11 @@ class RateSearch {
   Suggestion run() {
     const TrialLevel short_level = short_trials();
     const double share = static_cast<double>(left_) / Constants::long_trials;
-    TrialLevel long_level = new_level(share, Constants::long_spacing);
+    TrialLevel long_level{length(share), Constants::long_spacing};
     const double log_lr =
         std::min(short_level.best_log_lr() - shift(short_level.updates, long_level.updates),
                  highest_log_lr());
+    measure_untrained(long_level, log_lr);
     if (!descends(short_level) && !descends_later(short_level, log_lr, long_level))
       return without_descent(short_level);
     run_around(long_level, log_lr);
@@ -64,24 +65,29 @@ class RateSearch {
  private:
   TrialLevel short_trials() {
     const double share = Constants::short_share * static_cast<double>(settings_.updates);
-    TrialLevel level = new_level(share / Constants::short_trials, Constants::short_spacing);
-    run_around(level, std::min(std::log10(settings_.around), highest_log_lr()));
+    TrialLevel level{length(share / Constants::short_trials), Constants::short_spacing};
+    const double log_lr = std::min(std::log10(settings_.around), highest_log_lr());
+    measure_untrained(level, log_lr);
+    run_around(level, log_lr);
     // Rates above a divergence may all give the same loss. The descent is then at lower rates.
     step_down(level, [&] { return !descends(level); });
     extend(level, std::min(share, static_cast<double>(left_)));
     return level;
   }
 
-  // Makes a level without trials, and measures the loss without training on its batches.
-  TrialLevel new_level(double updates, double spacing) {
-    TrialLevel level{length(updates), spacing};
-    level.untrained_loss = run_trials_({0}, level.updates, {}).front().loss;
+  // Measures the loss without training on the batches of a level. `log_lr`: the rate around which
+  // its trials begin.
+  void measure_untrained(TrialLevel& level, double log_lr) {
+    std::vector<double> likely_next;
+    for (const double rate : new_rates_around(level, log_lr)) {
+      likely_next.push_back(std::pow(10, rate));
+    }
+    level.untrained_loss = run_trials_({0}, level.updates, likely_next).front().loss;
     if (!std::isfinite(level.untrained_loss)) {
       throw NoSuggestion(concat("LRFinder: the loss is ", level.untrained_loss,
                                 " before any update; look at the validation data, the criterion "
                                 "and the weights of the model"));
     }
-    return level;
   }
 
   // Whether a long trial shows a descent that the short ones hardly showed, because the training
@@ -101,13 +107,17 @@ class RateSearch {
   double highest_log_lr() const { return std::log10(settings_.highest_lr); }
   bool is_allowed(double log_lr) const { return log_lr <= highest_log_lr(); }
 
-  void run_around(TrialLevel& level, double log_lr) {
+  std::vector<double> new_rates_around(const TrialLevel& level, double log_lr) const {
     std::vector<double> around;
     for (const double step : {0.0, level.spacing, -level.spacing}) {
       const bool is_new = level.losses.count(log_lr + step) == 0;
       if (is_new && is_allowed(log_lr + step)) around.push_back(log_lr + step);
     }
-    run_trials(level, around);
+    return around;
+  }
+
+  void run_around(TrialLevel& level, double log_lr) {
+    run_trials(level, new_rates_around(level, log_lr));
   }
 
   bool has_updates_for(const TrialLevel& level) const { return left_ >= level.updates; }

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -14,6 +13,7 @@
 #include <lrfinder/data/any_loader.hpp>
 #include <lrfinder/distributed/fingerprint.hpp>
 #include <lrfinder/distributed/session.hpp>
+#include <lrfinder/error.hpp>
 #include <lrfinder/plan/training_plan.hpp>
 #include <lrfinder/snapshot/saved_state.hpp>
 #include <lrfinder/torch/autocast.hpp>
@@ -186,7 +186,7 @@ class TrainingSetup {
   std::optional<UntrainedLosses> untrained_losses() const {
     try {
       return std::make_optional<UntrainedLosses>(trained_, settings_);
-    } catch (const std::exception& reason) {
+    } catch (const Error& reason) {
       if (!session_.is_single_process() || settings_.options.skip_bad_batches()) throw;
       TORCH_WARN(
           "LRFinder: the losses of the batches at the starting weights are not measured, so "

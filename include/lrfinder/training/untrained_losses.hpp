@@ -12,9 +12,11 @@
 #include <torch/torch.h>
 
 #include <lrfinder/data/any_loader.hpp>
+#include <lrfinder/detail/text.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/snapshot/random_state.hpp>
 #include <lrfinder/snapshot/saved_attributes.hpp>
+#include <lrfinder/torch/compatibility.hpp>
 #include <lrfinder/torch/module.hpp>
 #include <lrfinder/training/evaluation.hpp>
 #include <lrfinder/training/training_settings.hpp>
@@ -48,7 +50,8 @@ inline torch::Tensor evaluate_only(AnyBatch& batch, const TrainingSettings& sett
 /// rate is 0.
 class StartingWeights {
  public:
-  /// Copies the present values. Throws Error if a tensor has no memory of its own.
+  /// Copies the present values. Throws Error if a tensor has no memory that can be exchanged, or if
+  /// the copies would take more than half of the free memory.
   explicit StartingWeights(const TrainedObjects& trained) {
     const torch::NoGradGuard without_gradients;
     const auto copy = [this](const torch::Tensor& tensor) { add(tensor); };
@@ -68,6 +71,10 @@ class StartingWeights {
       }
     }
     for (const torch::Tensor& tensor : trained.tensors) add(tensor);
+    require_memory();
+    for (auto& [present, other] : storages_) {
+      other = bytes_of(present).clone().storage();
+    }
   }
 
   /// During its lifetime, the model has the starting weights.
@@ -99,10 +106,24 @@ class StartingWeights {
     }
     const at::Storage& storage = tensor.storage();
     if (!seen_.insert(storage.unsafeGetStorageImpl()).second || storage.nbytes() == 0) return;
+    storages_.emplace_back(storage, at::Storage());
+  }
+
+  static torch::Tensor bytes_of(const at::Storage& storage) {
     const auto size = static_cast<std::int64_t>(storage.nbytes());
-    torch::Tensor bytes = torch::empty({0}, torch::device(tensor.device()).dtype(torch::kByte));
-    bytes.set_(storage, 0, {size}, {1});
-    storages_.emplace_back(storage, bytes.clone().storage());
+    torch::Tensor bytes = torch::empty({0}, torch::device(storage.device()).dtype(torch::kByte));
+    return bytes.set_(storage, 0, {size}, {1});
+  }
+
+  void require_memory() const {
+    if (storages_.empty()) return;
+    std::int64_t bytes = 0;
+    for (const auto& storage : storages_)
+      bytes += static_cast<std::int64_t>(storage.first.nbytes());
+    if (bytes > free_memory(storages_.front().first.device()) / 2) {
+      throw Error(concat("a second copy of the weights (", bytes,
+                         " bytes) would take more than half of the free memory"));
+    }
   }
 
   void exchange() noexcept {
