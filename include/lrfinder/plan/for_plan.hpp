@@ -50,8 +50,10 @@ inline Suggestion for_plan(const History& history, const TrainingPlan& plan) {
   // one for the extra length.
   const double log_lr = descent.lowest_log_lr() - 0.1 - 0.35 * late -
                         detail::length_exponent(plan) * std::log10(longer);
-  Suggestion suggestion =
-      detail::suggestion_by("for_plan", history, descent, log_lr, log_lr, "or use find()");
+  const double below_divergence = detail::decades_below_divergence(history, late) +
+                                  detail::length_exponent(plan) * (std::log10(longer) - 1);
+  Suggestion suggestion = detail::suggestion_by("for_plan", history, descent, log_lr, log_lr,
+                                                below_divergence, "or use find()");
   if (suggestion.caveat.empty() && descent.rise_decades() > slow_rise_decades) {
     suggestion.caveat =
         "the loss rises again so slowly that the best rate may be several times higher: use find()";

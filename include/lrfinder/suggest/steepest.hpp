@@ -70,21 +70,46 @@ inline std::string caveat(const Descent& descent, double lr, double nearest_lr,
   return "";
 }
 
+/// The rate that trains well in the median if a test ends by divergence, as a distance below the
+/// rate of that end, in decades. `late`: TrainingPlan::mean_late_factor() of a training that is ten
+/// times as long as the test.
+inline double decades_below_divergence(const History& history, double late) {
+  return 1.4 + 0.45 * late + 0.2 * std::sqrt(std::max(0.0, history.settings.gradient_age));
+}
+
 /// The suggestion of a recipe that reads a descent, with its caveat. `shown_at`: the rate at which
-/// the curve shows the effect of the suggested rate.
+/// the curve shows the effect of the suggested rate. `below_divergence`: in decades, as for
+/// decades_below_divergence(). It is used if the noise hides the descent of paired losses, but not
+/// their divergence.
 ///
-/// Throws NoSuggestion if the descent does not stand out of the noise. `remedy`: what its message
-/// advises, besides raising num_iter or the batch size.
+/// Throws NoSuggestion if the noise hides the descent, and there is no such divergence, or if the
+/// rate would be below the tested ones. `remedy`: what its message advises, besides raising
+/// num_iter or the batch size.
 inline Suggestion suggestion_by(const std::string& recipe, const History& history,
                                 const Descent& descent, double log_lr, double shown_at,
-                                const std::string& remedy) {
+                                double below_divergence, const std::string& remedy) {
   const double standard_errors = std::min(descent.standard_errors(shown_at),
                                           descent.standard_errors(descent.steepest_log_lr()));
   if (standard_errors < min_standard_errors) {
-    throw NoSuggestion(recipe +
-                       ": no descent stands out of the noise of the loss; raise num_iter or the "
-                       "batch size, " +
-                       remedy);
+    const bool diverged = history.stop_reason == StopReason::diverged ||
+                          history.stop_reason == StopReason::non_finite_loss;
+    const double lr = history.lr.back() / std::pow(10, below_divergence);
+    if (history.untrained_loss.empty() || !diverged || lr < history.lr.front()) {
+      throw NoSuggestion(recipe +
+                         ": no descent stands out of the noise of the loss; raise num_iter or the "
+                         "batch size, " +
+                         remedy);
+    }
+    const std::size_t index = nearest_index(history.lr, lr);
+    return {lr, index, history.raw_loss[index], recipe,
+            "the noise hides the descent, so this rate only keeps a usual distance from the one at "
+            "which the loss diverged: use find()"};
+  }
+  if (log_lr < descent.first_log_lr()) {
+    throw NoSuggestion(
+        recipe +
+        ": the loss is lowest near the first learning rate, so a safe rate would be below the "
+        "tested rates; lower start_lr");
   }
   const double lr = std::pow(10, log_lr);
   const std::size_t index = nearest_index(history.lr, lr);
@@ -135,12 +160,8 @@ inline Suggestion steepest(const History& history) {
   const double delay = std::sqrt(std::max(0.0, history.settings.gradient_age)) *
                        descent.decades_per_iteration(shown_at);
   const double log_lr = shown_at - std::min(delay, max_delay_decades);
-  if (log_lr < descent.first_log_lr()) {
-    throw NoSuggestion(
-        "steepest: the loss is lowest near the first learning rate, so a safe rate would be below "
-        "the tested rates; lower start_lr");
-  }
   return detail::suggestion_by("steepest", history, descent, log_lr, shown_at,
+                               detail::decades_below_divergence(history, /*late=*/1),
                                "and raise end_lr if the loss did not diverge");
 }
 
