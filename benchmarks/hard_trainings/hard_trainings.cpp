@@ -85,7 +85,7 @@ void train_and_save(const HardTask& task, const std::string& folder) {
       }
     }
   }
-  const auto& first = std::get<0>(task.batches(1).front());
+  const torch::Tensor first = std::get<0>(task.batches(1).front());
   tasks << task.name << ',' << task.kind << ',' << task.optimizer_name << ',' << first.size(0)
         << ',' << (task.held_out ? 1 : 0) << ',' << rounded(untrained) << ",1\n";
   append(folder + "/outcomes.csv", "task,plan,steps,lr,seed,val_loss", outcomes.str());

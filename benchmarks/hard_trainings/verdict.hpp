@@ -1,0 +1,93 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "../long_trainings/outcomes_file.hpp"
+#include "../long_trainings/time_share.hpp"
+
+/// @file
+/// Whether an answer is right. Without LibTorch.
+
+/// How many times a finder is asked on each task, each time with other batches.
+inline constexpr int times_asked = 4;
+
+/// What was answered when a rate was asked for.
+struct Answer {
+  std::string name, task;
+  int seed = 0;
+  std::string plan;
+  /// None where the answer was refused.
+  std::optional<double> lr;
+  std::int64_t updates = 0;
+  std::string caveat, refusal;
+};
+
+enum class Verdict { good, wrong, wrong_with_caveat, refused };
+
+/// Good is a rate within half a decade of the best one, or with a regret below 0.05.
+inline Verdict verdict(const PlanOutcomes& outcomes, const std::optional<double>& lr,
+                       bool has_caveat) {
+  if (!lr) return Verdict::refused;
+  const bool is_near = std::fabs(std::log10(*lr / outcomes.best_rate())) <= 0.5;
+  if (is_near || outcomes.regret(*lr) < 0.05) return Verdict::good;
+  return has_caveat ? Verdict::wrong_with_caveat : Verdict::wrong;
+}
+
+/// The verdicts on several answers.
+class Tally {
+ public:
+  void add(Verdict verdict) { ++counts_.at(static_cast<std::size_t>(verdict)); }
+  int count(Verdict verdict) const { return counts_.at(static_cast<std::size_t>(verdict)); }
+  int total() const {
+    int sum = 0;
+    for (const int number : counts_) sum += number;
+    return sum;
+  }
+  double share(Verdict verdict) const {
+    return total() > 0 ? static_cast<double>(count(verdict)) / total() : 0;
+  }
+
+ private:
+  std::array<int, 4> counts_{};
+};
+
+/// The outcomes of a plan with the losses of one seed: of 1, or else of 2.
+inline PlanOutcomes outcomes_of_seed(const TrainedTask& task, const std::string& plan, int seed) {
+  PlanOutcomes outcomes = task.plans.at(plan);
+  if (seed != 1) outcomes.by_horizon.rbegin()->second = task.other_order.at(plan);
+  return outcomes;
+}
+
+/// The outcomes of a plan with the mean losses of both seeds.
+inline PlanOutcomes mean_outcomes(const TrainedTask& task, const std::string& plan) {
+  PlanOutcomes outcomes = task.plans.at(plan);
+  for (auto& [lr, loss] : outcomes.by_horizon.rbegin()->second) {
+    loss = (loss + task.other_order.at(plan).at(lr)) / 2;
+  }
+  return outcomes;
+}
+
+/// The rate of the lowest loss.
+inline double lowest_rate(const PlanOutcomes& outcomes) {
+  const LossByRate& losses = outcomes.by_horizon.rbegin()->second;
+  return std::min_element(losses.begin(), losses.end(),
+                          [](const auto& a, const auto& b) { return a.second < b.second; })
+      ->first;
+}
+
+/// Whether the outcomes of a plan are noise: no rate trains, or the best rate by one seed has a
+/// regret above 0.1 by the other.
+inline bool is_noise(const TrainedTask& task, const std::string& plan) {
+  constexpr double most_regret = 0.1;
+  const auto mean = mean_outcomes(task, plan);
+  if (!(mean.loss_at(lowest_rate(mean)) < mean.untrained_loss)) return true;
+  const auto first = outcomes_of_seed(task, plan, 1), second = outcomes_of_seed(task, plan, 2);
+  return !(first.regret(lowest_rate(second)) <= most_regret &&
+           second.regret(lowest_rate(first)) <= most_regret);
+}

@@ -1,0 +1,97 @@
+#include "../../benchmarks/hard_trainings/verdict.hpp"
+
+#include <limits>
+#include <sstream>
+
+#include "../../benchmarks/hard_trainings/answers_file.hpp"
+#include "catch2.hpp"
+
+namespace {
+
+constexpr double diverging = std::numeric_limits<double>::infinity();
+
+/// A task whose losses after 1,000 steps are those of two seeds, at the rates 0.01, 0.1, 1, 10.
+TrainedTask task_with(const std::vector<double>& first, const std::vector<double>& second) {
+  TrainedTask task;
+  PlanOutcomes& outcomes = task.plans["cosine"];
+  outcomes.untrained_loss = 2;
+  double lr = 0.01;
+  for (std::size_t i = 0; i < first.size(); ++i, lr *= 10) {
+    outcomes.by_horizon[1000][lr] = first[i];
+    task.other_order["cosine"][lr] = second[i];
+  }
+  return task;
+}
+
+Verdict verdict_on(double lr, bool has_caveat = false) {
+  const auto task = task_with({1.5, 1, 1.5, diverging}, {1.5, 1, 1.5, diverging});
+  return verdict(mean_outcomes(task, "cosine"), lr, has_caveat);
+}
+
+}  // namespace
+
+TEST_CASE("an answer is good within half a decade of the best rate, and wrong beyond") {
+  CHECK(verdict_on(0.1) == Verdict::good);
+  CHECK(verdict_on(0.3) == Verdict::good);
+  CHECK(verdict_on(0.04) == Verdict::good);
+  CHECK(verdict_on(0.4) == Verdict::wrong);
+  CHECK(verdict_on(0.03) == Verdict::wrong);
+  CHECK(verdict_on(100) == Verdict::wrong);
+}
+
+TEST_CASE("an answer far from the best rate is good if its regret is small") {
+  const auto flat = task_with({1.02, 1, 1.04, diverging}, {1.02, 1, 1.04, diverging});
+  const auto outcomes = mean_outcomes(flat, "cosine");
+  CHECK(verdict(outcomes, 0.01, false) == Verdict::good);
+  CHECK(verdict(outcomes, 1, false) == Verdict::good);
+  CHECK(verdict(outcomes, 1.1, false) == Verdict::wrong);  // beside a diverged rate
+}
+
+TEST_CASE("a wrong answer may have a caveat, and none is a refusal") {
+  CHECK(verdict_on(5, true) == Verdict::wrong_with_caveat);
+  CHECK(verdict_on(0.1, true) == Verdict::good);
+  CHECK(verdict(PlanOutcomes(), std::nullopt, false) == Verdict::refused);
+}
+
+TEST_CASE("the outcomes of two seeds are averaged, and diverge if one does") {
+  const auto outcomes = mean_outcomes(task_with({1, 3, 1}, {2, 1, diverging}), "cosine");
+  CHECK(outcomes.loss_at(0.01) == 1.5);
+  CHECK(outcomes.loss_at(0.1) == 2);
+  CHECK(outcomes.loss_at(1) == diverging);
+}
+
+TEST_CASE(
+    "outcomes are noise if no rate trains, or if the best rate of one seed is bad by another") {
+  CHECK_FALSE(is_noise(task_with({1.5, 1, 1.5}, {1.4, 1.1, 1.5}), "cosine"));
+  CHECK_FALSE(is_noise(task_with({1.05, 1, 1.5}, {1, 1.09, 1.5}), "cosine"));
+  CHECK(is_noise(task_with({1.5, 1, 1.5}, {1.5, 1.5, 1}), "cosine"));
+  CHECK(is_noise(task_with({1.5, 1, 1.5}, {1, diverging, 1.5}), "cosine"));
+  CHECK(is_noise(task_with({2.1, 2.2, 2.3}, {2.1, 2.2, 2.3}), "cosine"));
+}
+
+TEST_CASE("a tally counts verdicts, and knows their shares") {
+  Tally tally;
+  CHECK(tally.share(Verdict::good) == 0);
+  for (const Verdict verdict : {Verdict::good, Verdict::refused, Verdict::good, Verdict::wrong}) {
+    tally.add(verdict);
+  }
+  CHECK(tally.total() == 4);
+  CHECK(tally.count(Verdict::good) == 2);
+  CHECK(tally.share(Verdict::refused) == 0.25);
+  CHECK(tally.share(Verdict::wrong_with_caveat) == 0);
+}
+
+TEST_CASE("a line of answers is read as it was written") {
+  Answer answer;
+  answer.name = "find";
+  answer.task = "weighted_sgd";
+  answer.caveat = "a \"quoted\", long\ncaveat";
+  std::ostringstream line;
+  line << answer;
+  const auto cells = cells_of(line.str());
+  REQUIRE(cells.size() == 8);
+  CHECK(cells[0] == "find");
+  CHECK(cells[4].empty());
+  CHECK(cells[6] == "a \"quoted\", long caveat");
+  CHECK(cells[7].empty());
+}
