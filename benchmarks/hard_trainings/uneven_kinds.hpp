@@ -171,22 +171,22 @@ inline void add_changing_batches(std::vector<HardKind>& kinds) {
                    weighted_loss(loss), mean_loss(held, digit->held_target, loss)});
 }
 
-/// Every other batch is of another task, with a loss that is ten times as large: how much ink an
+/// Every other batch is of another task, whose loss starts ten times as large: how much ink an
 /// image has, by one more output.
 inline void add_alternating_tasks(std::vector<HardKind>& kinds) {
   const auto digit = shared(digit_samples(8, 0.3));
-  const auto ink = [](const torch::Tensor& images) { return 10 * images.flatten(1).mean(1); };
+  const auto ink = [](const torch::Tensor& images) { return 3 + 10 * images.flatten(1).mean(1); };
   const auto to_ink = [ink](HardBatch& batch, std::size_t step, std::mt19937&) {
     if (step % 2 == 1) std::get<1>(batch) = ink(std::get<0>(batch));
   };
   const Criterion loss = [](const torch::Tensor& output, const torch::Tensor& target) {
-    if (target.is_floating_point()) return 20 * (output.select(1, 10) - target).square().mean();
+    if (target.is_floating_point()) return 3 * (output.select(1, 10) - target).square().mean();
     return torch::nn::functional::cross_entropy(output.slice(1, 0, 10), target);
   };
   const auto classes_held = mean_loss(digit, loss);
   const auto ink_held = mean_loss(digit->held_input, ink(digit->held_input), loss);
   kinds.push_back({"alternating_tasks", dense(64, 11, 1, 32),
                    changed_batches(drawn(digit, 8), to_ink), weighted_loss(loss),
-                   [=](Network& network) { return classes_held(network) + ink_held(network) / 20; },
+                   [=](Network& network) { return classes_held(network) + ink_held(network) / 3; },
                    0.3});
 }

@@ -81,13 +81,14 @@ inline double lowest_rate(const PlanOutcomes& outcomes) {
       ->first;
 }
 
-/// Whether the outcomes of a plan are noise: no rate trains, or the best rate by one seed has a
-/// regret above 0.1 by the other.
+/// Whether the outcomes of a plan are noise: no rate trains, or the best rates by the two seeds are
+/// more than half a decade apart, and one has a regret above 0.1 by the other seed.
 inline bool is_noise(const TrainedTask& task, const std::string& plan) {
   constexpr double most_regret = 0.1;
   const auto mean = mean_outcomes(task, plan);
   if (!(mean.loss_at(lowest_rate(mean)) < mean.untrained_loss)) return true;
   const auto first = outcomes_of_seed(task, plan, 1), second = outcomes_of_seed(task, plan, 2);
-  return !(first.regret(lowest_rate(second)) <= most_regret &&
-           second.regret(lowest_rate(first)) <= most_regret);
+  const double lr = lowest_rate(first), other_lr = lowest_rate(second);
+  return std::fabs(std::log10(lr / other_lr)) > 0.5 &&
+         std::max(first.regret(other_lr), second.regret(lr)) > most_regret;
 }

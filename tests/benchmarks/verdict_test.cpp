@@ -60,8 +60,7 @@ TEST_CASE("the outcomes of two seeds are averaged, and diverge if one does") {
   CHECK(outcomes.loss_at(1) == diverging);
 }
 
-TEST_CASE(
-    "outcomes are noise if no rate trains, or if the best rate of one seed is bad by another") {
+TEST_CASE("outcomes are noise if no rate trains, or if the seeds disagree on the best rate") {
   CHECK_FALSE(is_noise(task_with({1.5, 1, 1.5}, {1.4, 1.1, 1.5}), "cosine"));
   CHECK_FALSE(is_noise(task_with({1.05, 1, 1.5}, {1, 1.09, 1.5}), "cosine"));
   CHECK(is_noise(task_with({1.5, 1, 1.5}, {1.5, 1.5, 1}), "cosine"));
