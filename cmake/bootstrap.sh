@@ -21,6 +21,7 @@ is_there() {
     gnuplot-nox) command -v gnuplot ;;
     catch2) first_of /usr/{,local/}{lib,lib/*,share}/cmake/Catch2/Catch2Config.cmake ;;
     libcli11-dev) first_of /usr/{,local/}{lib,lib/*,share}/cmake/CLI11/CLI11Config.cmake ;;
+    nlohmann-json3-dev) first_of /usr/{,local/}{lib,lib/*,share}/cmake/nlohmann_json/nlohmann_jsonConfig.cmake ;;
     libtorch-dev) has_libtorch ;;
     libgloo-dev) first_of /usr/{,local/}include/gloo/config.h || has_other_libtorch ;;
     libopenblas0-pthread) first_of /usr/lib/*/libopenblas*.so* ;;

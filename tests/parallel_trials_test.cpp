@@ -120,7 +120,7 @@ TEST_CASE("Parallel trials start from a range test that was made before, that of
       const Batches train = learnable_batches(5, 16);
       auto history = finder.range_test(train, quick_search(4).range_test());
       if (process.rank == 1) history.loss.resize(20), history.raw_loss.resize(20);
-      if (process.rank == 1) history.lr.resize(20);
+      if (process.rank == 1) history.lr.resize(20), history.untrained_loss.resize(20);
       auto options = quick_search(4).history(history);
       if (process.size > 1) options.trial_runner(on_ranks(process));
       report["history"] = exactly(finder.find(train, options)) + in_words(finder.history());
@@ -352,7 +352,7 @@ TEST_CASE("Ranks that would wait train what the search asks for next") {
       return report_of(model, *optimizer, [&](Report& report) {
         int updates = 0;
         const auto criterion = [&](const torch::Tensor& output, const torch::Tensor& target) {
-          ++updates;
+          updates += torch::GradMode::is_enabled() ? 1 : 0;
           return torch::cross_entropy_loss(output, target);
         };
         lrfinder::LRFinder finder(model, *optimizer, criterion);

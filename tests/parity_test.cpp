@@ -114,7 +114,8 @@ TEST_CASE("range_test records what pytorch-lr-finder records") {
           .schedule(options.at("step_mode") == "exp" ? lrfinder::RangeSchedule::exponential
                                                      : lrfinder::RangeSchedule::linear)
           .smooth_f(std::stod(options.at("smooth_f")))
-          .diverge_th(std::stod(options.at("diverge_th")));
+          .diverge_th(std::stod(options.at("diverge_th")))
+          .paired(false);
   const auto training =
       lrfinder::TrainingOptions().accumulation_steps(std::stoll(options.at("accumulation_steps")));
 

@@ -9,7 +9,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../cmake/bootstrap.sh"
 
 training=${LRFINDER_TRAINING:-ON}
 packages=(catch2 gnuplot-nox)
-[ "${LRFINDER_BUILD_CLI:-ON}" = OFF ] || packages+=(libcli11-dev)
+[ "${LRFINDER_BUILD_CLI:-ON}" = OFF ] || packages+=(libcli11-dev nlohmann-json3-dev)
 [ "$training" = OFF ] || packages+=(libgloo-dev)
 bootstrap "${packages[@]}"
 build all -DLRFINDER_TRAINING="$training" -DLRFINDER_BUILD_TESTS=ON -DLRFINDER_BUILD_EXAMPLES=ON -DLRFINDER_BUILD_CLI="${LRFINDER_BUILD_CLI:-ON}" \

@@ -1,7 +1,8 @@
-// The command `lrfinder`: reads, draws and compares saved range tests, and draws training plans.
-// Built without LibTorch.
+// The command `lrfinder`: reads, draws and compares saved range tests, those of other tools too,
+// and draws training plans. Built without LibTorch.
 //
 //     lrfinder show run.csv
+//     lrfinder show history.json --smoothed pytorch-lr-finder
 //     lrfinder plot run.csv -o lr.svg
 //     lrfinder compare a.csv b.csv -o cmp.svg
 //     lrfinder plan --one-cycle --steps 10000 --peak 0.1
@@ -19,6 +20,8 @@
 #include <lrfinder/curve.hpp>
 
 #include "command_arguments.hpp"
+#include "json_table.hpp"
+#include "peers.hpp"
 #include "plan_command.hpp"
 
 namespace {
@@ -30,15 +33,34 @@ struct Request {
   std::vector<std::string> runs;
   std::vector<std::string> names;
   std::string output;
+  std::string smoothed;
+  lrfinder::ForeignFormat format;
   lrfinder::PlotOptions look;
 };
 
 void show(const Request& request) {
-  const History history = History::load(request.runs.front());
-  std::cout << request.runs.front() << ": " << history.size() << " iterations, "
-            << to_string(history.stop_reason) << "\n\n";
-  if (history.found) std::cout << "found: " << *history.found << "\n\n";
-  std::cout << lrfinder::suggest::all(history) << '\n';
+  const History history = History::load(request.runs.front(), request.format);
+  const bool is_foreign = history.settings.num_iter == 0;
+  std::cout << request.runs.front() << ": " << history.size() << " iterations";
+  if (!is_foreign) std::cout << ", " << to_string(history.stop_reason);
+  std::cout << "\n\n";
+  lrfinder::SuggestionTable table = lrfinder::suggest::all(history);
+  if (history.found) {
+    std::cout << "found: " << *history.found << "\n\n";
+    lrfinder::Suggestion found;
+    found.lr = history.found->lr;
+    table.insert(table.begin(), {"find", found, ""});
+  }
+  std::cout << table << '\n';
+  if (is_foreign) {
+    print_peers(history);
+    if (request.smoothed.empty()) {
+      std::cout
+          << "The losses are taken as measured. If a tool has smoothed them, steepest reads too "
+             "high a rate:\ngive --smoothed pytorch-lr-finder, ignite, fastai, lightning or "
+             "FACTOR.\n\n";
+    }
+  }
   plot(history, std::cout, request.look);
 }
 
@@ -51,9 +73,20 @@ void draw(const Request& request) {
   std::vector<lrfinder::NamedCurve> curves;
   for (std::size_t i = 0; i < request.runs.size(); ++i) {
     const std::string name = i < request.names.size() ? request.names[i] : request.runs[i];
-    curves.push_back({request.runs.size() > 1 ? name : "", History::load(request.runs[i])});
+    curves.push_back(
+        {request.runs.size() > 1 ? name : "", History::load(request.runs[i], request.format)});
   }
   plot(curves, request.output, request.look);
+}
+
+/// Options that say what is in the file of another tool.
+void add_format(CLI::App& command, Request& request) {
+  command.add_option("--lr", request.format.lr,
+                     "Column of the learning rates, in another tool's file");
+  command.add_option("--loss", request.format.loss, "Column of the losses, in another tool's file");
+  command.add_option("--smoothed", request.smoothed,
+                     "How another tool smoothed the losses, which is undone: pytorch-lr-finder, "
+                     "ignite, fastai, lightning, or the weight of the newest loss");
 }
 
 /// Options with which all subcommands let their pictures be changed.
@@ -105,23 +138,33 @@ int main(int argc, char** argv) {
     command->add_option("-o,--output", request.output, output_help)->required();
   }
   for (CLI::App* const command : {show_command, plot_command, compare_command}) {
+    add_format(*command, request);
     add_look(*command, request.look);
   }
+  request.format.json = json_table;
 
   const PlanCommand plan_command(app);
 
+  std::vector<std::string> arguments = command_arguments(argc, argv);
+  const std::string first = arguments.empty() ? "" : arguments.front();
   try {
-    std::vector<std::string> arguments = command_arguments(argc, argv);
     std::reverse(arguments.begin(), arguments.end());  // as parse() takes them
     app.parse(std::move(arguments));
   } catch (const CLI::ParseError& fault) {
     if (fault.get_exit_code() == 0) return app.exit(fault);  // --help
     const auto commands = app.get_subcommands();
-    std::cerr << "lrfinder: " << fault.what() << "\n\n"
+    const bool is_unknown = commands.empty() && !first.empty() && first.front() != '-';
+    std::cerr << "lrfinder: "
+              << (is_unknown ? "there is no command \"" + lrfinder::detail::printable(first) + '"'
+                             : fault.what())
+              << "\n\n"
               << (commands.empty() ? app.help() : commands.front()->help("lrfinder"));
     return 2;
   }
   try {
+    if (!request.smoothed.empty()) {
+      request.format.smoothing = lrfinder::smoothing_of(request.smoothed);
+    }
     if (plan_command.parsed()) {
       plan_command.run();
     } else {

@@ -35,6 +35,20 @@ struct InvalidStep : Error {
   using Error::Error;
 };
 
+/// A training batch whose loss is not finite at the weights that the training starts from. So the
+/// data or the criterion is at fault, not a learning rate.
+class BadBatch : public Error {
+ public:
+  /// `index`: the number of the batch in the order of the loader, from 0.
+  BadBatch(const std::string& message, std::int64_t index) : Error(message), index_(index) {}
+
+  /// The number of the batch in the order of the loader, from 0.
+  std::int64_t index() const noexcept { return index_; }
+
+ private:
+  std::int64_t index_;
+};
+
 /// A test on several ranks that ended because of another rank. That rank threw an exception, which
 /// the message quotes, or it did not answer in time.
 class RankFailed : public Error {

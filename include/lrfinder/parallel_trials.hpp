@@ -173,7 +173,7 @@ class ParallelTrials final : public TrialRunner {
   Trial train(TrialTrainer& trainer, double lr, std::int64_t updates, bool is_asked) {
     try {
       return trainer.train(lr, updates, [&] {
-        if (is_asked) ++mine_[updates_made];
+        if (is_asked && lr > 0) ++mine_[updates_made];
         if (Clock::now() - met_ >= interval_) meet(trainer, /*trains=*/true);
       });
     } catch (const std::exception& fault) {

@@ -54,10 +54,17 @@ struct RangeTestOptions {
   /// Weight of the newest loss in the exponential smoothing, in [0, 1). 0 turns smoothing off.
   /// Default: 0.05, as in pytorch-lr-finder.
   TORCH_ARG(double, smooth_f) = 0.05;
-  /// The test stops when the smoothed loss exceeds this multiple of the best smoothed loss.
-  /// has_diverged() has the rule for losses that are not positive. At least 1. 0 or infinity never
-  /// stops the test. Default: 5.
+  /// The test stops when the smoothed loss exceeds this multiple of the best smoothed loss, paired
+  /// losses if they are known. has_diverged() has the rule for losses that are not positive. At
+  /// least 1. 0 or infinity never stops the test. Default: 5.
   TORCH_ARG(double, diverge_th) = 5;
+  /// Whether each batch's loss at the starting weights is measured, too, so that suggestions rest
+  /// on the paired losses (History::paired_loss). It takes one forward pass without gradients for
+  /// each batch, and a copy of the weights on the device. The recorded losses stay the same. With a
+  /// validation loader nothing is measured, because every loss is that of the same batches. A model
+  /// that keeps state outside of its parameters and buffers sees each batch twice; a warning says
+  /// so, and nothing more is measured. Default: true.
+  TORCH_ARG(bool, paired) = true;
   /// Whether everything is restored when the test returns. If false, the model stays as the test
   /// left it until LRFinder::reset(). An exception restores everything in any case. Default: true.
   TORCH_ARG(bool, restore) = true;

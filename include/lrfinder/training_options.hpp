@@ -88,6 +88,11 @@ struct TrainingOptions {
   /// scaled. If the gradients of an iteration overflow, the iteration makes no update, and the
   /// metric "skipped_step" records it.
   TORCH_ARG(GradientScalerOptions, gradient_scaler) = {};
+  /// Whether a training batch is left out if its loss is not finite before any update. If false,
+  /// such a batch ends the test with BadBatch. If true, each loss is read before its gradients are
+  /// computed, so an accelerator waits for the host. The history counts the batches that were left
+  /// out (`settings.skipped_batches`). Default: false.
+  TORCH_ARG(bool, skip_bad_batches) = false;
   /// Number of batches of the validation loader that are evaluated, counted from its first; at
   /// least 1. Default: all.
   TORCH_ARG(std::optional<std::int64_t>, val_batches) = std::nullopt;

@@ -53,11 +53,13 @@ std::size_t entries(const std::filesystem::path& directory) {
 TEST_CASE("every number of a history survives CSV bit for bit") {
   History history({1e-7, 0.1, 1.0 / 3.0, 5e-324}, {not_a_number, infinity, -infinity, -0.0});
   history.raw_loss = {2.0 / 3.0, 1.7976931348623157e308, 2.2250738585072014e-308, 1e22};
+  history.untrained_loss = {1.0 / 7.0, infinity, not_a_number, 3e-310};
   history.group_lr = {history.lr, {0, 1, 2, 3}};
   history.grad_norm = {1, infinity, not_a_number, 1e-300};
   history.metrics["accuracy"] = {0.1, 0.2, not_a_number, 0.3};
   const History read = from_csv(to_csv(history));
   CHECK(same_bits(read.lr, history.lr));
+  CHECK(same_bits(read.untrained_loss, history.untrained_loss));
   CHECK(same_bits(read.loss, history.loss));
   CHECK(same_bits(read.raw_loss, history.raw_loss));
   REQUIRE(read.group_lr.size() == 2);
@@ -137,6 +139,7 @@ TEST_CASE("a history is a table with comment lines above it") {
         "# accumulation_steps: 1\n"
         "# gradient_age: 0\n"
         "# validation: false\n"
+        "# skipped_batches: 0\n"
         "iteration,lr,loss,raw_loss\n"
         "0,0.1,2.5,2.5\n"
         "1,1,nan,nan\n");
@@ -249,8 +252,8 @@ TEST_CASE("messages about CSV escape control characters and bytes that are no UT
   using namespace std::string_literals;
   CHECK(message_of("lr,loss,\x1b[31m\0red\xff\n"s) ==
         "run.csv:1: column \"\\x1b[31m\\x00red\\xff\" is not known; the columns are iteration, lr, "
-        "loss, raw_loss, group_lr_0, group_lr_1 and so on, grad_norm, and metric_NAME for anything "
-        "else");
+        "loss, raw_loss, untrained_loss, group_lr_0, group_lr_1 and so on, grad_norm, and "
+        "metric_NAME for anything else");
   CHECK_THROWS_WITH(from_csv("", "a\x1b[2J\0b"s),
                     contains("a\\x1b[2J\\x00b:0: there is no header"));
   History history({1, 2}, {2, 1});

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include <lrfinder/history/history.hpp>
 
@@ -16,6 +17,15 @@ TEST_CASE("a history from columns takes the losses for raw and smoothed") {
   CHECK(std::isnan(history.raw_loss[1]));
   CHECK(history.stop_reason == StopReason::completed);
   CHECK(History{}.empty());
+}
+
+TEST_CASE("paired losses differ by what training has changed, not by the batches") {
+  History history({1e-3, 1e-2, 1e-1}, {5, 1, 0.5});
+  CHECK(history.paired_loss() == history.raw_loss);
+  history.untrained_loss = {5, 1, 3};  // with the mean 3
+  CHECK(history.paired_loss() == std::vector<double>{3, 3, 0.5});
+  history.untrained_loss.pop_back();
+  CHECK_THROWS_AS(history.paired_loss(), InvalidHistory);
 }
 
 TEST_CASE("columns that do not make up a history are refused with what is wrong") {

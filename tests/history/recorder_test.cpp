@@ -61,6 +61,50 @@ TEST_CASE("without a threshold no loss diverges") {
   CHECK_FALSE(has_diverged(1e300, 0, never));
 }
 
+TEST_CASE("a change within the spread of the batches is no divergence") {
+  CHECK(has_diverged(0.1, 0.01, 5));
+  CHECK_FALSE(has_diverged(0.1, 0.01, 5, /*spread=*/0.1));
+  CHECK(has_diverged(0.5, 0.01, 5, /*spread=*/0.1));
+}
+
+TEST_CASE("a lucky batch does not make the losses after it diverge") {
+  Recorder recorder(settings());
+  const std::vector<double> untrained{0, 2, 1, 0, 3, 2, 1};
+  for (std::size_t i = 0; i < untrained.size(); ++i) {
+    CHECK(recorder.record({1e-3}, {untrained[i], {}, {}, untrained[i]}));
+    CHECK_FALSE(recorder.has_diverged());
+  }
+  CHECK(recorder.finish(StopReason::completed).untrained_loss == untrained);
+}
+
+TEST_CASE("paired losses diverge as losses without noise do") {
+  const std::vector<double> noise{0.3, -0.2, 0.1, -0.4, 0.2}, quiet{1, .5, .4, 4, 100};
+  Recorder recorder(settings());
+  for (std::size_t i = 0; i < quiet.size(); ++i) {
+    recorder.record({1e-3}, {quiet[i] + noise[i], {}, {}, 1 + noise[i]});
+    CHECK(recorder.has_diverged() == (i + 1 == quiet.size()));
+  }
+}
+
+TEST_CASE("untrained losses that differ from the first raw loss are not recorded") {
+  Recorder recorder(settings());
+  recorder.record({1e-3}, {1, {}, {}, 1.1});
+  CHECK_FALSE(recorder.is_paired());
+  recorder.record({1e-3}, {1, {}, {}, 1});
+  const History history = recorder.finish(StopReason::completed);
+  CHECK(history.size() == 2);
+  CHECK(history.untrained_loss.empty());
+}
+
+TEST_CASE(
+    "an untrained loss that is not finite is not recorded, and tells that the data is at fault") {
+  Recorder recorder(settings());
+  CHECK(recorder.record({1e-3}, {1, {}, {}, 1}));
+  CHECK_FALSE(recorder.record({1e-3}, {1, {}, {}, std::nan("")}));
+  CHECK(std::isnan(recorder.untrained_loss_at_end().value()));
+  CHECK(recorder.size() == 1);
+}
+
 TEST_CASE("a loss is compared with the smallest so far") {
   auto unsmoothed = settings();
   unsmoothed.smooth_f = 0;

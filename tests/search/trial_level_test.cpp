@@ -18,6 +18,14 @@ TEST_CASE("the best rate is the lowest point of a parabola through three trials"
   CHECK(level.curvature() == Approx(2));
 }
 
+TEST_CASE("between two trials the loss is on the line between them") {
+  const TrialLevel level{50, 1, {{-1, 5}, {1, 1}}};
+  CHECK(level.loss_between(-1) == 5);
+  CHECK(level.loss_between(0.5) == Approx(2));
+  CHECK(std::isnan(level.loss_between(-1.1)));
+  CHECK(std::isnan(level.loss_between(1.1)));
+}
+
 TEST_CASE("the best rate is at most half of the way to a neighbour") {
   const TrialLevel level{50, 1, {{-1, 5}, {0, 1}, {1, 1}}};
   CHECK(level.best_log_lr() <= 0.5);

@@ -53,7 +53,8 @@ RangeTestOptions late(std::int64_t iterations) {
       .end_lr(1e-11)
       .num_iter(12)
       .smooth_f(0)
-      .iterations_in_flight(iterations);
+      .iterations_in_flight(iterations)
+      .paired(false);
 }
 
 }  // namespace
@@ -75,7 +76,12 @@ TEST_CASE("iterations in flight leave the history as it is") {
   auto model = weight_of_one();
   torch::optim::SGD optimizer(model->parameters(), torch::optim::SGDOptions(1e-12).momentum(0.9));
   const Everything before(*model, optimizer);
-  LRFinder finder(model, optimizer, output_as_loss,
+  const auto finite_without_training = [](const torch::Tensor& output,
+                                          const torch::Tensor& target) {
+    const torch::Tensor loss = output_as_loss(output, target);
+    return torch::GradMode::is_enabled() ? loss : torch::zeros_like(loss);
+  };
+  LRFinder finder(model, optimizer, finite_without_training,
                   TrainingOptions().record_grad_norm(true).metric("output", output_as_loss));
   const History& history = finder.range_test(losses(expected.losses), late(in_flight));
 

@@ -88,7 +88,7 @@ TEST_CASE("LBFGS re-evaluates all accumulated batches") {
   LBFGS optimizer(model->parameters(), LBFGSOptions(1e-3).max_iter(5));
   std::vector<std::pair<Tensor, int>> seen;
   LRFinder finder(model, optimizer, [&](const Tensor& output, const Tensor& target) {
-    seen.emplace_back(target, 0);
+    if (torch::GradMode::is_enabled()) seen.emplace_back(target, 0);
     return cross_entropy(output, target);
   });
   finder.options().accumulation_steps(2);

@@ -87,7 +87,8 @@ class AnyBatch {
 /// Iterates over the batches of a loader repeatedly, on the calling thread.
 ///
 /// Fetches the batches in the same order and at the same moments as a range-based for loop, so that
-/// a loader that draws random numbers draws the same ones.
+/// a loader that draws random numbers draws the same ones. The worker threads of a LibTorch loader
+/// are idle between two calls; see WorkerPass.
 class AnyBatchIterator {
  public:
   virtual ~AnyBatchIterator() = default;

@@ -14,8 +14,8 @@
 
 #include <lrfinder/data/any_loader.hpp>
 #include <lrfinder/data/batch.hpp>
+#include <lrfinder/data/worker_pass.hpp>
 #include <lrfinder/error.hpp>
-#include <lrfinder/torch/compatibility.hpp>
 
 namespace lrfinder::detail {
 
@@ -93,16 +93,12 @@ class ErasedBatchIterator final : public AnyBatchIterator {
  public:
   ErasedBatchIterator(Objective& objective, Loader& loader, std::string name, torch::Device device)
       : objective_(objective), loader_(loader), name_(std::move(name)), device_(device) {}
-  ~ErasedBatchIterator() override {
-    if (position_) abandon_pass(std::addressof(loader_));
-  }
 
   void start() override {
-    using std::begin;
     using std::end;
-    if (position_) abandon_pass(std::addressof(loader_));
     position_.reset();
-    position_.emplace(Position{begin(loader_), end(loader_)});
+    position_.emplace(
+        Position{begin_pass(std::addressof(loader_), loader_, device_), end(loader_)});
     at_first_ = true;
     if (!(position_->batch != position_->end)) {
       throw EmptyLoader("LRFinder: the " + name_ +

@@ -45,7 +45,7 @@ inline constexpr const char* sync_point_names[] = {"before the test",
 class HealthCheck {
  public:
   /// The maximum number of values that a check can sum.
-  static constexpr std::size_t max_values = 56;
+  static constexpr std::size_t max_values = 57;
 
   /// `ranks`: null if this process runs alone.
   explicit HealthCheck(std::shared_ptr<Communicator> ranks) : ranks_(std::move(ranks)) {}

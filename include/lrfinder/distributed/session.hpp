@@ -32,7 +32,7 @@ namespace lrfinder::detail {
 class Session : private HealthCheck {
  public:
   /// The maximum number of metrics that several ranks can record.
-  static constexpr std::size_t max_metrics = max_values - 3;
+  static constexpr std::size_t max_metrics = max_values - 4;
 
   /// `has_callback`: whether this rank has a callback that may end the test. Only the callback of
   /// rank 0 is used.
@@ -154,7 +154,8 @@ class Session : private HealthCheck {
                                             SyncPoint point, double other) {
     const torch::Tensor first = on_device.loss.values().front();
     const Measurement mine = on_device.read();
-    std::vector<double> values{other, samples, samples * mine.raw_loss};
+    std::vector<double> values{other, samples, samples * mine.raw_loss,
+                               samples * mine.untrained_loss.value_or(0)};
     for (const auto& [name, value] : mine.metrics) values.push_back(samples * value);
     values = sum_if_all_well(point, std::move(values));
     // The type and device are those of the loss that the optimizer expects.
@@ -163,7 +164,8 @@ class Session : private HealthCheck {
     };
     DeviceMeasurement all;
     all.loss = averaged(2);
-    std::size_t i = 3;
+    if (mine.untrained_loss) all.untrained_loss = averaged(3);
+    std::size_t i = 4;
     for (const auto& [name, value] : mine.metrics) all.metrics.emplace_back(name, averaged(i++));
     return {std::move(all), values[0]};
   }

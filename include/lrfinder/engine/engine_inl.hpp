@@ -1,6 +1,8 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <iostream>
@@ -95,13 +97,31 @@ LRFINDER_INLINE void Engine::record(const RangeTestSettings& range, const RangeT
     if (progress) (*progress)(iteration);
     return session.goes_on(!session.is_rank_0() || options.on_iteration()(iteration));
   };
+  const bool is_paired = options.paired() && !range.validation;
+  bool is_suspect = false;  // whether the loss may be not finite because of the data
   const auto test = [&](Training& training) {
     Recorder recorder(range);
     try {
       const auto in_flight = iterations_in_flight(options, setup.settings());
       const StopReason reason = RangeTestLoop(range, in_flight, recorder, goes_on).run(training);
+      if (is_paired && !recorder.is_paired()) {
+        TORCH_WARN(
+            "LRFinder: the first batch has another loss when it is evaluated again, so the model "
+            "or the criterion keeps a state of its own, and untrained losses are not measured. "
+            "Call also_restore() with the tensors of that state, or set "
+            "RangeTestOptions().paired(false)");
+      }
+      const auto untrained = recorder.untrained_loss_at_end();
+      is_suspect =
+          reason == StopReason::non_finite_loss && !(untrained && std::isfinite(*untrained));
+      if (is_suspect && untrained && !session.is_single_process()) {
+        throw BadBatch(concat("LRFinder: the loss of update ", recorder.size(), " is ", *untrained,
+                              " before any update on some rank, so no learning rate is to blame"),
+                       static_cast<std::int64_t>(recorder.size()));
+      }
       if (is_all) session.end();
       history_ = recorder.finish(reason);
+      history_.settings.skipped_batches = training.skipped_batches();
     } catch (...) {
       history_ = recorder.finish(StopReason::failed);
       throw;
@@ -109,10 +129,21 @@ LRFINDER_INLINE void Engine::record(const RangeTestSettings& range, const RangeT
   };
   std::unique_ptr<SavedState> before;
   try {
-    before = setup.train(fingerprint_of(range, setup.settings()), test);
+    before = setup.train(fingerprint_of(range, setup.settings(), is_paired), test,
+                         is_paired || setup.settings().options.skip_bad_batches());
+    if (is_suspect && options.restore() && session.is_single_process()) {
+      before->restore();
+      before = setup.train({}, [&](Training& training) {
+        for (std::size_t i = 0; i <= history_.size(); ++i) training.evaluate_without_update();
+      });
+    }
   } catch (...) {
     if (const auto first = std::exchange(unrestored_, nullptr)) restore_after_exception(*first);
     throw;
+  }
+  if (history_.settings.skipped_batches > 0) {
+    TORCH_WARN("LRFinder: the range test left out ", history_.settings.skipped_batches,
+               " batches, whose loss is not finite before any update");
   }
   if (options.restore()) {
     before->restore();
@@ -147,7 +178,7 @@ LRFINDER_INLINE Suggestion Engine::find(AnyLoader& train_loader, AnyLoader* val_
     const RangeTestSettings range = range_test_settings(range_test, optimizer(), setup.settings());
     const std::vector<double> present = present_rates(optimizer());
 
-    Fingerprint fingerprint = fingerprint_of(range, setup.settings());
+    Fingerprint fingerprint = fingerprint_of(range, setup.settings(), range_test.paired());
     fingerprint.add("the plan", describe(plan))
         .add("budget", options.budget())
         .add("a history to start from", options.history().has_value());
@@ -169,14 +200,16 @@ LRFINDER_INLINE Suggestion Engine::find(AnyLoader& train_loader, AnyLoader* val_
       return runner->run(trainer, rates, updates, likely_next);
     };
     SearchSettings settings = search_settings(plan, recorded_history(), left);
-    if (val_loader) {
-      settings.untrained_loss = run_trials({settings.around}, 0, {}).front().loss;
-      settings.baseline_on_same_batches = true;
-    }
+    settings.validates = val_loader != nullptr;
     Suggestion found = RateSearch(settings, run_trials).run();
     found.recipe = "find";
     found.index = nearest_index(history_.lr, found.lr);
     found.updates += spent;
+    if (setup.skipped_batches() > 0) {
+      found.caveat += concat(found.caveat.empty() ? "" : "; ", setup.skipped_batches(),
+                             " batches were left out, because their loss is not finite before any "
+                             "update");
+    }
     history_.found = std::move(found);
     runner->end();
     session.end();
@@ -210,10 +243,13 @@ LRFINDER_INLINE std::int64_t Engine::search_range(RangeTestSettings range,
 
 LRFINDER_INLINE const History& Engine::recorded_history() const {
   if (history_.empty()) {
+    const bool validates = history_.settings.validation;
     throw NoSuggestion(
         history_.stop_reason == StopReason::non_finite_loss
-            ? "LRFinder: the first loss of the range test was already not finite; look at the "
-              "data and the criterion, or lower start_lr"
+            ? concat("LRFinder: the first loss of the range test was already not finite; look at "
+                     "the ",
+                     validates ? "validation data" : "data",
+                     " and the criterion, or lower start_lr")
             : "LRFinder: no iteration has been recorded; call range_test() first");
   }
   return history_;

@@ -15,6 +15,7 @@
 #include <lrfinder/detail/text.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/csv_format.hpp>
+#include <lrfinder/history/foreign.hpp>
 #include <lrfinder/history/history.hpp>
 
 namespace lrfinder {
@@ -128,8 +129,8 @@ class CsvReader {
       const auto column = known.find(name);
       if (column == known.end()) {
         fail("column ", quoted(name),
-             " is not known; the columns are iteration, lr, loss, raw_loss, group_lr_0, group_lr_1 "
-             "and so on, grad_norm, and metric_NAME for anything else");
+             " is not known; the columns are iteration, lr, loss, raw_loss, untrained_loss, "
+             "group_lr_0, group_lr_1 and so on, grad_norm, and metric_NAME for anything else");
       }
       columns_.push_back({name, column->second, name == "lr" || after(group_prefix, name)});
     }
@@ -178,10 +179,11 @@ class CsvReader {
 /// test, why it ended, and what a search has found. Then come a header and a row for each
 /// iteration. pandas reads the text with `pandas.read_csv(path, comment="#")`.
 ///
-/// The columns are `iteration`, `lr`, `loss` and `raw_loss`; `group_lr_0`, `group_lr_1`, ... if
-/// there are several parameter groups; `grad_norm` if it was recorded; `metric_NAME` for each
-/// metric. Numbers have enough digits to be read back exactly. Control characters and percent signs
-/// are written as `%XX`. In names of metrics, so are characters with a meaning in CSV.
+/// The columns are `iteration`, `lr`, `loss` and `raw_loss`; `untrained_loss` if it was measured;
+/// `group_lr_0`, `group_lr_1`, ... if there are several parameter groups; `grad_norm` if it was
+/// recorded; `metric_NAME` for each metric. Numbers have enough digits to be read back exactly.
+/// Control characters and percent signs are written as `%XX`. In names of metrics, so are
+/// characters with a meaning in CSV.
 ///
 /// Throws InvalidHistory if the columns differ in length.
 inline std::string to_csv(const History& history) {
@@ -193,7 +195,7 @@ inline std::string to_csv(const History& history) {
   text += "iteration";
   std::vector<const std::vector<double>*> columns;
   detail::each_column(history, [&](const std::string& name, const auto& values) {
-    if (name == "grad_norm" && values.empty()) return;
+    if (values.empty() && (name == "grad_norm" || name == "untrained_loss")) return;
     detail::require_column(history.lr, values, detail::printable(name));
     text += ',' + name;
     columns.push_back(&values);
@@ -227,9 +229,13 @@ inline void History::save(const std::string& path) const {
   }
 }
 
-inline History History::load(const std::string& path) {
+inline History History::load(const std::string& path) { return load(path, {}); }
+
+inline History History::load(const std::string& path, const ForeignFormat& format) {
   try {
-    return from_csv(detail::read_file(path), path);
+    const std::string text = detail::read_file(path);
+    return detail::is_own(text, format) ? from_csv(text, path)
+                                        : detail::ForeignReader(text, format, path).read();
   } catch (const std::system_error& fault) {
     throw InvalidHistory(detail::concat("History::load: cannot read ", detail::printable(path),
                                         ": ", fault.code().message()));

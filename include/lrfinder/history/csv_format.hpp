@@ -74,6 +74,7 @@ void each_column(AnyHistory& history, Visit visit) {
   visit("lr", history.lr);
   visit("loss", history.loss);
   visit("raw_loss", history.raw_loss);
+  visit("untrained_loss", history.untrained_loss);
   for (std::size_t group = 0; group < history.group_lr.size(); ++group) {
     visit(std::string(group_prefix) + std::to_string(group), history.group_lr[group]);
   }
@@ -204,6 +205,7 @@ void each_setting(AnyHistory& history, Visit visit) {
   visit("accumulation_steps", test.accumulation_steps, "a whole number, at least 1", at_least(1));
   visit("gradient_age", test.gradient_age, positive, is_rate);
   visit("validation", test.validation, "true or false", any);
+  visit("skipped_batches", test.skipped_batches, count, at_least(0));
   if (!history.found) return;
   auto& found = *history.found;
   visit("found_lr", found.lr, positive, is_rate);

@@ -20,6 +20,8 @@
 
 namespace lrfinder {
 
+struct ForeignFormat;
+
 /// How the learning rate rises in a range test.
 enum class RangeSchedule {
   exponential,  ///< by a constant factor: every decade gets the same number of iterations
@@ -68,6 +70,8 @@ struct RangeTestSettings {
   double gradient_age = 0;
   /// Whether the recorded loss is the loss on a validation loader.
   bool validation = false;
+  /// Number of batches that were left out, because their loss was not finite before any update.
+  std::int64_t skipped_batches = 0;
 };
 
 /// Why a range test ended.
@@ -140,10 +144,35 @@ struct History {
   /// finite.
   void save(const std::string& path) const;
 
-  /// Loads a saved history. Every number equals the saved one. Defined in `csv.hpp`.
+  /// Loads a saved history. Every number equals the saved one. Loads a curve of another tool, too,
+  /// if its columns have usual names. Its rows are sorted by their rates. Defined in `csv.hpp`.
   ///
   /// Throws InvalidHistory with the file, the line and the reason if the file cannot be read.
   static History load(const std::string& path);
+
+  /// Loads a curve of another tool, for example
+  /// `History::load("lr.csv", {smoothing_of("fastai")})`. A history that save() has written needs
+  /// no `format`.
+  static History load(const std::string& path, const ForeignFormat& format);
+
+  /// The paired losses: \f$l_i - u_i + \bar u\f$ for the raw losses \f$l_i\f$, the untrained
+  /// losses \f$u_i\f$ of the same batches and their mean \f$\bar u\f$. What differs between the
+  /// batches cancels, and what the learning rate does remains. The raw losses if there are no
+  /// untrained losses.
+  ///
+  /// Throws InvalidHistory if the columns differ in length.
+  std::vector<double> paired_loss() const {
+    detail::require_column(lr, raw_loss, "raw_loss");
+    if (untrained_loss.empty()) return raw_loss;
+    detail::require_column(lr, untrained_loss, "untrained_loss");
+    double mean = 0;
+    for (const double each : untrained_loss) mean += each / static_cast<double>(size());
+    std::vector<double> paired;
+    for (std::size_t i = 0; i < size(); ++i) {
+      paired.push_back(raw_loss[i] - untrained_loss[i] + mean);
+    }
+    return paired;
+  }
 
   /// Number of recorded iterations.
   std::size_t size() const noexcept { return lr.size(); }
@@ -157,6 +186,9 @@ struct History {
   /// The measured loss. With a validation loader, the mean loss over its samples after the update.
   /// Otherwise the loss of the training batches before the update.
   std::vector<double> raw_loss;
+  /// The loss of the same batches at the weights that the test started from, with the same random
+  /// numbers; empty if it was not measured. See paired_loss().
+  std::vector<double> untrained_loss;
   /// Learning rate of each parameter group, `group_lr[group][iteration]`; empty if there is only
   /// one group.
   std::vector<std::vector<double>> group_lr;
@@ -187,6 +219,9 @@ struct Measurement {
   std::optional<double> grad_norm;
   /// Metrics by name, with the same names in every iteration.
   std::map<std::string, double> metrics;
+  /// The loss of the same batches at the weights that the test started from; none if it is not
+  /// measured.
+  std::optional<double> untrained_loss = std::nullopt;
 };
 
 /// One iteration of a range test, for the `on_iteration` callback.

@@ -70,6 +70,7 @@ class CurveFigure {
   std::string legend_of(std::size_t curve) const {
     std::string text = shortened(drawn_.tables[curve].name, 40);
     const bool has_raw_loss = !drawn_.column(0, Drawn::raw_loss).empty();
+    if (drawn_.is_paired && text.empty()) return "paired loss, smoothed";
     if (drawn_.is_single) return !text.empty() ? text : has_raw_loss ? "smoothed loss" : "loss";
     const char* separator = text.empty() ? "lr " : ": lr ";
     for (const Mark& mark : drawn_.marks) {

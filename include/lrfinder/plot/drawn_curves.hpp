@@ -85,6 +85,7 @@ struct DrawnCurves {
       add_marks(curve);
     }
     const History& first = curves.front().history;
+    is_paired = is_single && !first.untrained_loss.empty();
     is_exponential = first.settings.schedule == RangeSchedule::exponential;
     if (!is_single) return;
     diverged_from = divergence(first);
@@ -116,7 +117,9 @@ struct DrawnCurves {
     };
     Range ends = range_of({});
     for (std::size_t i = 0; i < tables.size(); ++i) {
-      ends = united(ends, visible_losses(scaled(column(i, loss)), scaled(column(i, raw_loss))));
+      // The noise of the batches would hide a paired curve.
+      const Column noise = is_paired ? Column() : column(i, raw_loss);
+      ends = united(ends, visible_losses(scaled(column(i, loss)), scaled(noise)));
     }
     for (const Trial& trial : tried ? tried->trials : std::vector<Trial>()) {
       const double value = scaled({trial.loss}).front();
@@ -156,6 +159,9 @@ struct DrawnCurves {
   std::vector<Mark> marks;
   /// Why a mark is missing, or may be wrong. Each remark ends with a line break.
   std::string remarks;
+  /// Whether there is only one curve, and its losses are paired. If so, the line shows the paired
+  /// losses.
+  bool is_paired = false;
   /// The rate at which the region of divergence begins. Only on a single curve.
   std::optional<double> diverged_from;
   /// The suggestion whose trials are drawn. Empty if there are several curves.
@@ -174,17 +180,29 @@ struct DrawnCurves {
     }
     require_column(history.lr, history.loss, "loss");
     if (!history.raw_loss.empty()) require_column(history.lr, history.raw_loss, "raw_loss");
+    const bool has_pairs = !history.untrained_loss.empty();
+    const Column shown_loss = has_pairs ? smoothed_paired_loss(history) : history.loss;
     // The change of the loss per iteration, over one percent of the iterations before and after.
     const Column loss_change =
-        index_gradient(history.loss, std::max<std::size_t>(1, history.size() / 100));
-    const bool has_raw_loss = is_single && history.raw_loss != history.loss;
+        index_gradient(shown_loss, std::max<std::size_t>(1, history.size() / 100));
+    const bool has_raw_loss = is_single && history.raw_loss != shown_loss;
     tables.push_back(
         {is_single ? "" : curve.name,
          {{"lr", drawn_part(history.lr)},
-          {history.settings.validation ? "validation loss" : "loss", drawn_part(history.loss)},
+          {history.settings.validation ? "validation loss" : "loss", drawn_part(shown_loss)},
           {"raw loss", has_raw_loss ? drawn_part(history.raw_loss) : Column()},
           {"change", drawn_part(loss_change)},
           {options.metric(), drawn_part(metric_of(history, name))}}});
+  }
+
+  /// The paired losses, smoothed like the losses of the history.
+  static Column smoothed_paired_loss(const History& history) {
+    Column loss = history.paired_loss();
+    const double weight = history.settings.smooth_f > 0 ? history.settings.smooth_f : 1;
+    for (std::size_t i = 1; i < loss.size(); ++i) {
+      loss[i] = weight * loss[i] + (1 - weight) * loss[i - 1];
+    }
+    return loss;
   }
 
   Column metric_of(const History& history, const std::string& name) const {
@@ -237,12 +255,16 @@ struct DrawnCurves {
   /// The learning rate at which a curve diverged, by the divergence threshold of its test. If no
   /// test recorded the threshold, the default applies.
   static std::optional<double> divergence(const History& history) {
-    const double diverge_th = history.settings.num_iter > 0 ? history.settings.diverge_th : 5;
-    double best = std::numeric_limits<double>::infinity();
+    RangeTestSettings rule = history.settings;
+    if (rule.num_iter == 0) rule.diverge_th = 5;
+    const bool has_pairs = !history.untrained_loss.empty();
+    if (!has_pairs) rule.smooth_f = 0;  // the losses below are smoothed
+    DivergenceRule divergence(rule);
     for (std::size_t i = 0; i < history.size(); ++i) {
-      const double loss = history.loss[i];
-      best = std::fmin(best, loss);
-      if (has_diverged(loss, best, diverge_th) || std::isinf(loss)) return history.lr[i];
+      const double loss = has_pairs ? history.raw_loss[i] : history.loss[i];
+      std::optional<double> untrained;
+      if (has_pairs) untrained = history.untrained_loss[i];
+      if (divergence.add(loss, untrained) || std::isinf(loss)) return history.lr[i];
     }
     if (history.stop_reason == StopReason::non_finite_loss) return history.lr.back();
     return std::nullopt;

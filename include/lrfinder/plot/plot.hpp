@@ -108,7 +108,8 @@ inline void plot(const std::vector<NamedCurve>& curves, const std::string& path,
 
 /// Draws one curve. The upper panel shows the raw losses as points, the smoothed loss as a line,
 /// the suggestion, and the rates at which the loss diverged. The lower panel shows the change of
-/// the loss per iteration. All else is as for several curves.
+/// the loss per iteration. If there are untrained losses, the line and the change are those of the
+/// paired losses. All else is as for several curves.
 inline void plot(const History& history, const std::string& path, const PlotOptions& options = {}) {
   plot(std::vector<NamedCurve>{{"", history}}, path, options);
 }

@@ -19,29 +19,6 @@
 
 namespace lrfinder::detail {
 
-/// The settings of a search for the best rate.
-struct SearchSettings {
-  /// The rate that the search begins with.
-  double around = 0;
-  /// The rate at which the range test diverged, else infinity. No higher rate is tried.
-  double highest_lr = std::numeric_limits<double>::infinity();
-  /// Optimizer updates of all trials together. The search may exceed them by three trials.
-  std::int64_t updates = 0;
-  /// Optimizer updates of the training that the rate is for.
-  std::int64_t plan_steps = 0;
-  /// TrainingPlan::mean_late_factor() of the plan.
-  double mean_late_factor = 1;
-  /// best_lr ~ length^-length_exponent.
-  double length_exponent = 0;
-  /// The loss before training.
-  double untrained_loss = 0;
-  /// Whether the untrained loss was measured on the batches that give the losses of the trials.
-  bool baseline_on_same_batches = false;
-  /// The multiple of the untrained loss above which a trial has diverged, as in a range test. 0: no
-  /// loss diverges.
-  double diverge_th = 0;
-};
-
 /// Finds the best rate for a training by trials that are shorter than the training.
 ///
 /// Short trials begin around the rate that the range test shows, long ones around the best rate of
@@ -51,8 +28,9 @@ struct SearchSettings {
 ///
 /// `run_trials(rates, updates, likely_next)` trains from the start at each of these rates, and
 /// returns a Trial for each. A trial follows the plan compressed to `updates` updates. It ends
-/// early at a loss that is not finite. `likely_next`: rates that the search may ask for next, for
-/// idle processes.
+/// early at a loss that is not finite. A trial at rate 0 measures the loss without training, on the
+/// batches that give the losses of the other trials. `likely_next`: rates that the search may ask
+/// for next, for idle processes.
 template <class RunTrials>
 class RateSearch {
   using Constants = SearchConstants;
@@ -61,10 +39,7 @@ class RateSearch {
  public:
   /// Both arguments must outlive the search.
   RateSearch(const SearchSettings& settings, RunTrials& run_trials)
-      : settings_(settings),
-        run_trials_(run_trials),
-        left_(settings.updates),
-        untrained_loss_(settings.untrained_loss) {}
+      : settings_(settings), run_trials_(run_trials), left_(settings.updates) {}
 
   /// Runs the trials. Recipe and index of the suggestion are left to the caller.
   ///
@@ -76,9 +51,11 @@ class RateSearch {
     const double log_lr =
         std::min(short_level.best_log_lr() - shift(short_level.updates, long_level.updates),
                  highest_log_lr());
+    measure_untrained(long_level, log_lr);
     if (!descends(short_level) && !descends_later(short_level, log_lr, long_level))
       return without_descent(short_level);
     run_around(long_level, log_lr);
+    require_progress(short_level, long_level);
     step_down(long_level, [&] { return !std::isfinite(long_level.best_loss()); });
     if (!std::isfinite(long_level.best_loss())) throw_no_suggestion(long_level);
     extend(long_level, static_cast<double>(left_));
@@ -89,23 +66,28 @@ class RateSearch {
   TrialLevel short_trials() {
     const double share = Constants::short_share * static_cast<double>(settings_.updates);
     TrialLevel level{length(share / Constants::short_trials), Constants::short_spacing};
-    run_around(level, std::min(std::log10(settings_.around), highest_log_lr()));
-    if (!settings_.baseline_on_same_batches && descent(level) < Constants::sure_descent) {
-      untrained_loss_ = loss_of_no_change(level);
-    }
+    const double log_lr = std::min(std::log10(settings_.around), highest_log_lr());
+    measure_untrained(level, log_lr);
+    run_around(level, log_lr);
     // Rates above a divergence may all give the same loss. The descent is then at lower rates.
     step_down(level, [&] { return !descends(level); });
     extend(level, std::min(share, static_cast<double>(left_)));
     return level;
   }
 
-  // The loss of the untrained model on the same batches as the losses of a level. Measured by a
-  // trial whose rate is too low to change the model.
-  double loss_of_no_change(const TrialLevel& level) {
-    constexpr double changes_nothing = 1e-4;
-    TrialLevel still{level.updates};
-    run_trial(still, level.lowest_log_lr() + std::log10(changes_nothing));
-    return std::isfinite(still.best_loss()) ? still.best_loss() : untrained_loss_;
+  // Measures the loss without training on the batches of a level. `log_lr`: the rate around which
+  // its trials begin.
+  void measure_untrained(TrialLevel& level, double log_lr) {
+    std::vector<double> likely_next;
+    for (const double rate : new_rates_around(level, log_lr)) {
+      likely_next.push_back(std::pow(10, rate));
+    }
+    level.untrained_loss = run_trials_({0}, level.updates, likely_next).front().loss;
+    if (!std::isfinite(level.untrained_loss)) {
+      throw NoSuggestion(concat("LRFinder: the loss is ", level.untrained_loss,
+                                " before any update; look at the validation data, the criterion "
+                                "and the weights of the model"));
+    }
   }
 
   // Whether a long trial shows a descent that the short ones hardly showed, because the training
@@ -114,9 +96,7 @@ class RateSearch {
     if (!(descent(short_level) >= Constants::slight_descent) || left_ < settings_.updates / 2)
       return false;
     run_trial(long_level, log_lr);
-    const double before =
-        settings_.baseline_on_same_batches ? untrained_loss_ : loss_of_no_change(long_level);
-    return before - long_level.best_loss() > Constants::later_descent * std::fabs(before);
+    return descent(long_level) > Constants::later_descent;
   }
 
   // Rounds the number of updates of a trial, and limits it to the steps of the plan.
@@ -127,13 +107,17 @@ class RateSearch {
   double highest_log_lr() const { return std::log10(settings_.highest_lr); }
   bool is_allowed(double log_lr) const { return log_lr <= highest_log_lr(); }
 
-  void run_around(TrialLevel& level, double log_lr) {
+  std::vector<double> new_rates_around(const TrialLevel& level, double log_lr) const {
     std::vector<double> around;
     for (const double step : {0.0, level.spacing, -level.spacing}) {
       const bool is_new = level.losses.count(log_lr + step) == 0;
       if (is_new && is_allowed(log_lr + step)) around.push_back(log_lr + step);
     }
-    run_trials(level, around);
+    return around;
+  }
+
+  void run_around(TrialLevel& level, double log_lr) {
+    run_trials(level, new_rates_around(level, log_lr));
   }
 
   bool has_updates_for(const TrialLevel& level) const { return left_ >= level.updates; }
@@ -172,7 +156,7 @@ class RateSearch {
     for (std::size_t i = 0; i < trials.size(); ++i) {
       Trial& trial = trials[i];
       trial.diverged = !std::isfinite(trial.loss) ||
-                       has_diverged(trial.loss, settings_.untrained_loss, settings_.diverge_th);
+                       has_diverged(trial.loss, level.untrained_loss, settings_.diverge_th);
       left_ -= trial.updates;
       level.losses[log_rates[i]] =
           trial.diverged ? std::numeric_limits<double>::infinity() : trial.loss;
@@ -202,7 +186,7 @@ class RateSearch {
 
   // How much the best trial lowers the loss, as a share of the untrained loss.
   double descent(const TrialLevel& level) const {
-    return (untrained_loss_ - level.best_loss()) / std::fabs(untrained_loss_);
+    return (level.untrained_loss - level.best_loss()) / std::fabs(level.untrained_loss);
   }
 
   bool descends(const TrialLevel& level) const { return descent(level) > Constants::min_descent; }
@@ -246,7 +230,7 @@ class RateSearch {
   Suggestion without_descent(TrialLevel level) {
     const double rise = Constants::harmless_rise +
                         Constants::harmless_rise_of_decay * (1 - settings_.mean_late_factor);
-    const double enough = untrained_loss_ + rise * std::fabs(untrained_loss_);
+    const double enough = level.untrained_loss + rise * std::fabs(level.untrained_loss);
     const auto harmful = [&] {
       return std::find_if(level.losses.begin(), level.losses.end(),
                           [&](const auto& tried) { return !(tried.second <= enough); });
@@ -276,11 +260,30 @@ class RateSearch {
     return result;
   }
 
+  // A training loss that measures progress falls with the length of a trial. The surrogate loss of
+  // a policy gradient starts near 0, falls below, and returns to 0 as the policy gets better.
+  void require_progress(const TrialLevel& short_level, const TrialLevel& long_level) const {
+    const double best = short_level.best_tried();
+    const double early = short_level.untrained_loss - short_level.best_loss();
+    const bool falls_below_0 = std::fabs(short_level.untrained_loss) < early / 2;
+    if (settings_.validates || !falls_below_0) return;
+    const double at_best = long_level.loss_between(best);
+    const double late = long_level.untrained_loss - at_best;
+    if (!(late < early / 2) || !std::isfinite(late)) return;
+    throw NoSuggestion(
+        concat("LRFinder: the loss does not measure the progress of the training. It starts at ",
+               short_level.untrained_loss, ". At lr ", std::pow(10, best), " it is ",
+               short_level.best_loss(), " after ", short_level.updates, " updates, but ", at_best,
+               " after ", long_level.updates,
+               ". The surrogate loss of a policy gradient does so. Pass a validation loader, or a "
+               "criterion, whose loss measures progress, for example the negative return"));
+  }
+
   [[noreturn]] void throw_no_suggestion(const TrialLevel& level) const {
     throw NoSuggestion(
         concat("LRFinder: none of the rates from ", std::pow(10, level.lowest_log_lr()), " to ",
-               std::pow(10, level.highest_log_lr()), " lowers the loss from the ", untrained_loss_,
-               " before training in ", level.updates,
+               std::pow(10, level.highest_log_lr()), " lowers the loss from the ",
+               level.untrained_loss, " before training in ", level.updates,
                " updates; look at the data and the criterion, and whether the optimizer has the "
                "parameters of this model, or raise the budget"));
   }
@@ -307,7 +310,6 @@ class RateSearch {
   const SearchSettings& settings_;
   RunTrials& run_trials_;
   Updates left_;
-  double untrained_loss_;
   std::vector<Trial> trials_;
 };
 

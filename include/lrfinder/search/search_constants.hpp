@@ -1,8 +1,31 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 
 namespace lrfinder::detail {
+
+/// The settings of a search for the best rate.
+struct SearchSettings {
+  /// The rate that the search begins with.
+  double around = 0;
+  /// The rate at which the range test diverged, else infinity. No higher rate is tried.
+  double highest_lr = std::numeric_limits<double>::infinity();
+  /// Optimizer updates of all trials together. The search may exceed them by three trials.
+  std::int64_t updates = 0;
+  /// Optimizer updates of the training that the rate is for.
+  std::int64_t plan_steps = 0;
+  /// TrainingPlan::mean_late_factor() of the plan.
+  double mean_late_factor = 1;
+  /// best_lr ~ length^-length_exponent.
+  double length_exponent = 0;
+  /// The multiple of the untrained loss above which a trial has diverged, as in a range test. 0: no
+  /// loss diverges.
+  double diverge_th = 0;
+  /// Whether the losses are those of a validation loader.
+  bool validates = false;
+};
 
 /// The constants of RateSearch. `docs/find.md` lists the trainings on which they were chosen.
 struct SearchConstants {
@@ -20,8 +43,6 @@ struct SearchConstants {
   /// lowers the loss by later_descent, the training only begins slowly.
   static constexpr double slight_descent = 0.005;
   static constexpr double later_descent = 0.03;
-  /// A smaller descent is measured again, from the untrained loss of the same batches.
-  static constexpr double sure_descent = 0.15;
   /// If there is no descent, up to this many lower rates are tried, at twice the spacing.
   static constexpr int max_steps_down = 3;
   /// Maximum number of trials of one length. More would reach rates that no training needs.

@@ -51,18 +51,10 @@ inline std::int64_t updates_of(const FindOptions& options) {
   return static_cast<std::int64_t>(std::min(options.budget() * of_test, 1e15));
 }
 
-/// The loss before training, estimated from a range test: the median raw loss in the first half of
-/// the iterations up to the lowest loss.
-inline double untrained_loss(const History& history) {
-  const auto begin = history.raw_loss.begin();
-  const auto lowest = std::min_element(begin, history.raw_loss.end());
-  return quantile({begin, begin + (lowest - begin) / 2 + 1}, 0.5);
-}
-
 /// Whether nothing happens on a curve: the mean losses of its first and last quarter differ by less
 /// than the standard deviation of the losses in the first quarter.
 inline bool is_level(const History& history) {
-  const auto& losses = history.raw_loss;
+  const auto losses = history.paired_loss();
   const auto quarter = static_cast<std::ptrdiff_t>(losses.size() / 4);
   if (quarter < 2) return false;
   const auto mean = [&](auto begin) {
@@ -117,7 +109,6 @@ inline SearchSettings search_settings(const TrainingPlan& plan, const History& h
   settings.plan_steps = plan.steps();
   settings.mean_late_factor = plan.mean_late_factor();
   settings.length_exponent = length_exponent(plan);
-  settings.untrained_loss = untrained_loss(history);
   const bool was_tested = history.settings.num_iter > 0;
   settings.diverge_th = was_tested ? history.settings.diverge_th : RangeTestOptions().diverge_th();
   if (diverged(history)) settings.highest_lr = history.lr.back();

@@ -17,6 +17,8 @@ struct TrialLevel {
   /// Distance between neighbouring rates, in decades.
   double spacing = 0;
   std::map<double, double> losses{};
+  /// The loss without training, on the batches that give the losses of the trials.
+  double untrained_loss = 0;
 
   double lowest_log_lr() const { return losses.begin()->first; }
   double highest_log_lr() const { return losses.rbegin()->first; }
@@ -24,6 +26,16 @@ struct TrialLevel {
   double best_loss() const { return best()->second; }
   /// The log lr of the lowest loss; of the lowest rate if all trials diverged.
   double best_tried() const { return best()->first; }
+
+  /// The loss at a log lr, on the line between its neighbours; NaN if one of them is missing.
+  double loss_between(double log_lr) const {
+    const Tried above = losses.lower_bound(log_lr);
+    if (above != losses.end() && above->first == log_lr) return above->second;
+    if (above == losses.begin() || above == losses.end()) return std::nan("");
+    const Tried below = std::prev(above);
+    const double share = (log_lr - below->first) / (above->first - below->first);
+    return below->second + share * (above->second - below->second);
+  }
 
   /// The log lr of the best rate: the lowest point of a parabola through the lowest loss and its
   /// neighbours, at most half of the way to a neighbour. If the next higher rate diverged, the

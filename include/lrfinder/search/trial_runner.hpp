@@ -35,13 +35,25 @@ inline std::int64_t step_of_plan(const TrainingPlan& plan, std::int64_t update,
 ///
 /// The loss of the trial is the validation loss at the end or, without a validation loader, the
 /// mean training loss of the last quarter of the updates. It is infinite if a loss was not finite.
+/// At rates of 0 nothing is trained: the batches are only evaluated, which counts as no update.
 /// `AnyTraining`: Training, or a class with its functions.
+///
+/// At rates of 0, throws BadBatch if the loss of a batch is not finite.
 template <class AnyTraining, class AfterUpdate>
 Trial run_trial(AnyTraining& training, const TrainingPlan& plan, const std::vector<double>& peaks,
                 std::int64_t updates, AfterUpdate&& after_update) {
   const std::int64_t averaged = std::max<std::int64_t>(1, updates / 4);
   Trial trial;
   trial.lr = peaks.front();
+  if (trial.lr == 0) {
+    for (std::int64_t update = 0; update < updates; ++update) {
+      const double loss = training.evaluate_without_update();
+      if (update >= updates - averaged) trial.loss += loss / static_cast<double>(averaged);
+      after_update(loss);
+    }
+    if (training.validates()) trial.loss = training.validation_loss().read().raw_loss;
+    return trial;
+  }
   while (trial.updates < updates) {
     training.follow(plan, step_of_plan(plan, trial.updates, updates), peaks);
     training.step();
@@ -83,8 +95,8 @@ class TrialTrainer {
     if (progress) progress_.emplace(std::cerr, is_terminal(stderr), "trials");
   }
 
-  /// Trains one trial. `lr`: the rate of the first parameter group. `after_update`: called after
-  /// each update.
+  /// Trains one trial. `lr`: the rate of the first parameter group; 0 only evaluates the batches.
+  /// `after_update`: called after each update.
   Trial train(double lr, std::int64_t updates, const std::function<void()>& after_update = {}) {
     const std::vector<double> peaks = detail::group_rates(curve_, lr, present_);
     detail::Fingerprint fingerprint = fingerprint_of(setup_.settings());
@@ -94,7 +106,7 @@ class TrialTrainer {
     Trial trial;
     const auto run = [&](detail::Training& training) {
       trial = detail::run_trial(training, plan_, peaks, updates, [&](double loss) {
-        show(lr, loss);
+        if (lr > 0) show(lr, loss);
         if (after_update) after_update();
       });
     };

@@ -13,6 +13,49 @@
 
 namespace lrfinder::detail {
 
+/// The copies of values, by their originals.
+using AttributeCopies = std::unordered_map<const void*, c10::IValue>;
+
+/// Copies the value of an attribute of a TorchScript module. The copy shares submodules and
+/// tensors. Calls `visit` with each tensor. IValue::deepcopy() would confuse tensors that share
+/// memory, and throws for objects of C++ classes.
+template <class Visit>
+c10::IValue copy_of(const c10::IValue& value, AttributeCopies& copies, const Visit& visit) {
+  if (value.isTensor()) visit(value.toTensor());
+  const bool has_parts = value.isList() || value.isGenericDict() || value.isTuple() ||
+                         (value.isObject() && !value.isModule());
+  if (!has_parts) return value;
+  const void* const original = value.internalToPointer();
+  const auto known = copies.find(original);
+  if (known != copies.end()) return known->second;
+  const auto part = [&](const c10::IValue& of) { return copy_of(of, copies, visit); };
+  if (value.isTuple()) {
+    std::vector<c10::IValue> parts;
+    for (const c10::IValue& each : value.toTupleRef().elements()) parts.push_back(part(each));
+    const auto type = value.toTupleRef().type();
+    const bool has_names = type->schema() != nullptr;
+    return copies[original] = has_names ? c10::ivalue::Tuple::createNamed(std::move(parts), type)
+                                        : c10::ivalue::Tuple::create(std::move(parts));
+  }
+  // The other kinds may contain themselves, so their copy is known before its parts are made.
+  if (value.isList()) {
+    const auto copy = value.toList().copy();
+    copies[original] = copy;
+    for (std::size_t i = 0; i < copy.size(); ++i) copy.set(i, part(copy.get(i)));
+  } else if (value.isGenericDict()) {
+    const auto copy = value.toGenericDict().copy();
+    copies[original] = copy;
+    for (const auto& entry : copy) entry.setValue(part(entry.value()));
+  } else {
+    const auto copy = value.toObject()->copy();
+    copies[original] = copy;
+    for (std::size_t slot = 0; slot < copy->slots().size(); ++slot) {
+      copy->setSlot(slot, part(copy->getSlot(slot)));
+    }
+  }
+  return copies[original];
+}
+
 /// The attributes of a TorchScript module and its submodules: numbers, tensors, lists and so on.
 /// The code of the module may assign any of them. For a C++ module there are none, because its
 /// members cannot be listed.
@@ -24,11 +67,12 @@ class SavedAttributes {
  public:
   /// Saves the tensors of the attributes into `tensors`. Does not change the module.
   SavedAttributes(const ModuleHandle& module, SavedTensors& tensors) {
-    Copies copies;
+    AttributeCopies copies;
+    const auto save = [&](const torch::Tensor& tensor) { tensors.save(tensor); };
     module.each_script_object([&](const Object& object) {
       for (std::size_t slot = 0; slot < object->slots().size(); ++slot) {
         const c10::IValue& value = object->getSlot(slot);
-        saved_.push_back({object, slot, value, copy_of(value, tensors, copies)});
+        saved_.push_back({object, slot, value, copy_of(value, copies, save)});
       }
     });
   }
@@ -54,46 +98,6 @@ class SavedAttributes {
     c10::IValue value;
     c10::IValue copy;
   };
-
-  using Copies = std::unordered_map<const void*, c10::IValue>;  // by the original
-
-  // Copies a value. The copy shares tensors, which are saved, and submodules. IValue::deepcopy()
-  // would confuse tensors that share memory, and throws for objects of C++ classes.
-  static c10::IValue copy_of(const c10::IValue& value, SavedTensors& tensors, Copies& copies) {
-    if (value.isTensor()) tensors.save(value.toTensor());
-    const bool has_parts = value.isList() || value.isGenericDict() || value.isTuple() ||
-                           (value.isObject() && !value.isModule());
-    if (!has_parts) return value;
-    const void* const original = value.internalToPointer();
-    const auto known = copies.find(original);
-    if (known != copies.end()) return known->second;
-    const auto part = [&](const c10::IValue& of) { return copy_of(of, tensors, copies); };
-    if (value.isTuple()) {
-      std::vector<c10::IValue> parts;
-      for (const c10::IValue& each : value.toTupleRef().elements()) parts.push_back(part(each));
-      const auto type = value.toTupleRef().type();
-      const bool has_names = type->schema() != nullptr;
-      return copies[original] = has_names ? c10::ivalue::Tuple::createNamed(std::move(parts), type)
-                                          : c10::ivalue::Tuple::create(std::move(parts));
-    }
-    // The other kinds may contain themselves, so their copy is known before its parts are made.
-    if (value.isList()) {
-      const auto copy = value.toList().copy();
-      copies[original] = copy;
-      for (std::size_t i = 0; i < copy.size(); ++i) copy.set(i, part(copy.get(i)));
-    } else if (value.isGenericDict()) {
-      const auto copy = value.toGenericDict().copy();
-      copies[original] = copy;
-      for (const auto& entry : copy) entry.setValue(part(entry.value()));
-    } else {
-      const Object copy = value.toObject()->copy();
-      copies[original] = copy;
-      for (std::size_t slot = 0; slot < copy->slots().size(); ++slot) {
-        copy->setSlot(slot, part(copy->getSlot(slot)));
-      }
-    }
-    return copies[original];
-  }
 
   std::vector<Attribute> saved_;
 };

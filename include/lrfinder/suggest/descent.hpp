@@ -106,7 +106,7 @@ class Descent {
   static constexpr double grid_step = kernel_width / 10;  // between points of the curve
 
   void take_points(const History& history, const std::string& reader) {
-    detail::require_column(history.lr, history.raw_loss, "raw_loss");
+    const std::vector<double> losses = history.paired_loss();
     std::vector<std::size_t> order;
     for (std::size_t i = 0; i < history.size(); ++i) {
       if (history.lr[i] > 0 && std::isfinite(history.lr[i])) order.push_back(i);
@@ -115,7 +115,7 @@ class Descent {
                      [&](std::size_t a, std::size_t b) { return history.lr[a] < history.lr[b]; });
     std::size_t finite = 0;
     for (const std::size_t i : order) {
-      const double loss = history.raw_loss[i];
+      const double loss = losses[i];
       finite += std::isfinite(loss) ? 1U : 0U;
       log_lr_.push_back(std::log10(history.lr[i]));
       loss_.push_back(std::isfinite(loss) ? loss : std::numeric_limits<double>::infinity());

@@ -29,8 +29,9 @@ struct MedianHistory : History {
 
 /// The median curve of several range tests of one model, with different seeds or batches.
 ///
-/// After a test has ended, its losses count as infinite. So the median curve ends when half of the
-/// tests have ended. Raw and smoothed losses have separate medians. The settings are those of the
+/// The raw loss is the median of the paired losses (see History::paired_loss). After a test has
+/// ended, its losses count as infinite. So the median curve ends when half of the tests have ended.
+/// Raw and smoothed losses have separate medians. The settings are those of the
 /// first test. `grad_norm` and `metrics` are empty.
 ///
 /// Throws InvalidHistory if `histories` is empty, or if two tests have different rates at the same
@@ -46,10 +47,14 @@ inline MedianHistory median(const std::vector<History>& histories) {
   result.stop_reason = longest.stop_reason;
   for (const auto& history : histories) result.wall_seconds += history.wall_seconds;
 
-  const auto losses_at = [&](std::size_t i, const std::vector<double> History::*column) {
+  std::vector<std::vector<double>> paired, smoothed;
+  for (const History& history : histories) {
+    paired.push_back(history.paired_loss());
+    smoothed.push_back(history.loss);
+  }
+  const auto losses_at = [](std::size_t i, const std::vector<std::vector<double>>& columns) {
     std::vector<double> losses;
-    for (const History& history : histories) {
-      const auto& of_test = history.*column;
+    for (const auto& of_test : columns) {
       const bool counts = i < of_test.size() && std::isfinite(of_test[i]);
       losses.push_back(counts ? of_test[i] : std::numeric_limits<double>::infinity());
     }
@@ -64,7 +69,7 @@ inline MedianHistory median(const std::vector<History>& histories) {
                            "); repeat the range test with the same start_lr, end_lr and num_iter"));
       }
     }
-    const auto losses = losses_at(i, &History::raw_loss);
+    const auto losses = losses_at(i, paired);
     const double middle = detail::quantile(losses, 0.5);
     if (std::isinf(middle)) {
       result.stop_reason = StopReason::diverged;
@@ -72,7 +77,7 @@ inline MedianHistory median(const std::vector<History>& histories) {
     }
     result.lr.push_back(longest.lr[i]);
     result.raw_loss.push_back(middle);
-    result.loss.push_back(detail::quantile(losses_at(i, &History::loss), 0.5));
+    result.loss.push_back(detail::quantile(losses_at(i, smoothed), 0.5));
     result.lower_quartile.push_back(detail::quantile(losses, 0.25));
     result.upper_quartile.push_back(detail::quantile(losses, 0.75));
   }

@@ -68,21 +68,6 @@ auto zero_gradients(Optimizer& optimizer, bool in_place)
 }
 inline void zero_gradients(torch::optim::Optimizer& optimizer, ...) { optimizer.zero_grad(); }
 
-/// Makes a loader ready for the next pass if the last pass ended before its last batch.
-///
-/// A `torch::data` loader with worker threads refuses a new pass while batches of the old pass are
-/// in progress ("another iterator is not yet exhausted"). Reading them to the end can take an
-/// epoch. This function drops them instead, like DataLoaderBase::join().
-template <class Dataset, class Batch, class BatchRequest>
-void abandon_pass(torch::data::DataLoaderBase<Dataset, Batch, BatchRequest>* loader) {
-  using Base = torch::data::DataLoaderBase<Dataset, Batch, BatchRequest>;
-  struct Access : Base {
-    static auto& shuttle(Base& base) { return base.*(&Access::shuttle_); }
-  };
-  if (loader->options().workers > 0) Access::shuttle(*loader).drain();
-}
-inline void abandon_pass(const void*) {}  // any other loader
-
 /// The autocast settings of the calling thread for one type of device.
 struct AutocastMode {
   torch::DeviceType type;

@@ -56,7 +56,8 @@ class DeviceMean {
 class DeviceMeasurement {
  public:
   DeviceMean loss;
-  DeviceMean grad_norm;  // empty if it is not recorded
+  DeviceMean untrained_loss;  // empty if it is not measured
+  DeviceMean grad_norm;       // empty if it is not recorded
   std::vector<std::pair<std::string, DeviceMean>> metrics;
 
   /// Starts the copy. Must be called after all values were added.
@@ -73,6 +74,7 @@ class DeviceMeasurement {
       }
     };
     add(loss);
+    add(untrained_loss);
     add(grad_norm);
     for (const auto& metric : metrics) add(metric.second);
     if (on_device.empty()) return;
@@ -107,6 +109,7 @@ class DeviceMeasurement {
     };
     Measurement measurement;
     measurement.raw_loss = next(loss);
+    if (!untrained_loss.empty()) measurement.untrained_loss = next(untrained_loss);
     if (!grad_norm.empty()) measurement.grad_norm = next(grad_norm);
     for (const auto& [name, mean] : metrics) measurement.metrics[name] = next(mean);
     return measurement;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,8 @@
 #include <torch/torch.h>
 
 #include <lrfinder/data/any_loader.hpp>
+#include <lrfinder/detail/text.hpp>
+#include <lrfinder/error.hpp>
 #include <lrfinder/snapshot/random_state.hpp>
 
 namespace lrfinder::detail {
@@ -122,6 +125,7 @@ class TrainingBatches {
   /// Begins a training: goes to its first batch. Throws EmptyLoader if there is none.
   void start() {
     index_ = 0;
+    passed_over_ = 0;
     first_ = nullptr;
     first_ = next();
   }
@@ -129,16 +133,34 @@ class TrainingBatches {
   /// Returns the next batch. After the last batch of the loader comes the first again.
   std::shared_ptr<AnyBatch> next() {
     if (first_) return std::exchange(first_, nullptr);
-    std::shared_ptr<AnyBatch> batch;
-    if (index_ < cache_.size()) batch = cache_.at(index_);
-    if (!batch) {
-      batch = load();
-    } else if (const auto& change = changes_[index_]) {
-      change->after.restore();
-    }
-    ++index_;
+    std::shared_ptr<AnyBatch> batch = next_of_all();
+    for (; left_out_.count(last_index()) > 0; batch = next_of_all()) ++passed_over_;
     return batch;
   }
+
+  /// The number of the batch that next() returned last, in the order of the loader, from 0.
+  std::int64_t last_index() const { return static_cast<std::int64_t>(index_) - 1; }
+
+  /// Leaves out the last batch, in this training and in all later ones.
+  ///
+  /// Throws BadBatch if more than half of many batches were left out.
+  void leave_out_last() {
+    constexpr std::size_t many = 100;
+    left_out_.insert(last_index());
+    ++passed_over_;
+    if (left_out_.size() > many && 2 * left_out_.size() > index_) {
+      throw BadBatch(concat("LRFinder: more than half of the first ", index_,
+                            " batches have a loss that is not finite before any update; look at "
+                            "the data, the criterion and the weights of the model"),
+                     last_index());
+    }
+  }
+
+  /// How many batches have been left out in all trainings together, each counted once.
+  std::size_t left_out() const { return left_out_.size(); }
+
+  /// How many batches this training has left out.
+  std::int64_t passed_over() const { return passed_over_; }
 
   /// Ends a training. If batches are kept, the iterator stays where it is for the next training.
   void stop() {
@@ -149,6 +171,18 @@ class TrainingBatches {
   struct Change {
     RandomState before, after;
   };
+
+  std::shared_ptr<AnyBatch> next_of_all() {
+    std::shared_ptr<AnyBatch> batch;
+    if (index_ < cache_.size()) batch = cache_.at(index_);
+    if (!batch) {
+      batch = load();
+    } else if (const auto& change = changes_[index_]) {
+      change->after.restore();
+    }
+    ++index_;
+    return batch;
+  }
 
   std::shared_ptr<AnyBatch> load() {
     if (!iterator_ || loaded_ != index_) go_to(index_);
@@ -191,6 +225,8 @@ class TrainingBatches {
   std::size_t loaded_ = 0;           // by the iterator
   std::size_t index_ = 0;            // of the next batch of this training
   std::shared_ptr<AnyBatch> first_;  // set from start() to the first next()
+  std::set<std::int64_t> left_out_;  // numbers of batches
+  std::int64_t passed_over_ = 0;     // by this training
 };
 
 /// The batches of a validation loader, for several passes in turn. The first pass keeps them.

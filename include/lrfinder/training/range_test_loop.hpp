@@ -44,12 +44,12 @@ class RangeTestLoop {
         in_flight_.push_back({rates, std::move(measured)});
       } catch (...) {
         // If a loss that the host has not read yet ends the test, the exception came after its end.
-        if (const auto reason = record_all_but(0)) return *reason;
+        if (const auto reason = record_all_but(0, training)) return *reason;
         throw;
       }
-      if (const auto reason = record_all_but(iterations_in_flight_ - 1)) return *reason;
+      if (const auto reason = record_all_but(iterations_in_flight_ - 1, training)) return *reason;
     }
-    return record_all_but(0).value_or(StopReason::completed);
+    return record_all_but(0, training).value_or(StopReason::completed);
   }
 
  private:
@@ -69,13 +69,15 @@ class RangeTestLoop {
   }
 
   // Records the oldest iterations, until `count` are left. Returns why the test ends, if it does.
-  std::optional<StopReason> record_all_but(std::int64_t count) {
+  template <class AnyTraining>
+  std::optional<StopReason> record_all_but(std::int64_t count, AnyTraining& training) {
     while (static_cast<std::int64_t>(in_flight_.size()) > count) {
       InFlight oldest = std::move(in_flight_.front());
       in_flight_.pop_front();
       if (!recorder_.record(oldest.rates, oldest.measured.receive())) {
         return StopReason::non_finite_loss;
       }
+      if (!recorder_.is_paired()) training.stop_pairing();
       if (!goes_on_(recorder_.current())) return StopReason::stopped_by_caller;
       if (recorder_.has_diverged()) return StopReason::diverged;
     }

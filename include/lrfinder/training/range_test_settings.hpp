@@ -71,15 +71,16 @@ inline std::int64_t iterations_in_flight(const RangeTestOptions& options,
 }
 
 /// The settings on which ranks have to agree for a range test.
-inline Fingerprint fingerprint_of(const RangeTestSettings& range,
-                                  const TrainingSettings& training) {
+inline Fingerprint fingerprint_of(const RangeTestSettings& range, const TrainingSettings& training,
+                                  bool is_paired) {
   return fingerprint_of(training)
       .add("start_lr", range.start_lr)
       .add("end_lr", range.end_lr)
       .add("num_iter", range.num_iter)
       .add("schedule", static_cast<int>(range.schedule))
       .add("smooth_f", range.smooth_f)
-      .add("diverge_th", range.diverge_th);
+      .add("diverge_th", range.diverge_th)
+      .add("paired", is_paired);
 }
 
 }  // namespace lrfinder::detail

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <typeinfo>
 #include <utility>
 #include <vector>
@@ -16,9 +18,11 @@
 #include <lrfinder/torch/gradients.hpp>
 #include <lrfinder/torch/measurement.hpp>
 #include <lrfinder/torch/optimizer.hpp>
+#include <lrfinder/training/bad_batch.hpp>
 #include <lrfinder/training/evaluation.hpp>
 #include <lrfinder/training/kept_batches.hpp>
 #include <lrfinder/training/training_settings.hpp>
+#include <lrfinder/training/untrained_losses.hpp>
 #include <lrfinder/training_options.hpp>
 
 namespace lrfinder::detail {
@@ -26,15 +30,17 @@ namespace lrfinder::detail {
 /// Makes the updates of the optimizer, like a training loop.
 class Step {
  public:
-  /// Begins a training: goes to its first batch. All arguments must outlive the object.
+  /// Begins a training: goes to its first batch. All references must outlive the object.
+  /// `untrained`: measures the untrained losses of the batches; none if they are not measured.
   ///
   /// Throws EmptyLoader if there is no batch.
   Step(TrainingBatches& batches, torch::optim::Optimizer& optimizer,
-       const TrainingSettings& settings, Session& session)
+       const TrainingSettings& settings, Session& session, std::optional<UntrainedLosses> untrained)
       : batches_(batches),
         optimizer_(optimizer),
         settings_(settings),
         session_(session),
+        untrained_(std::move(untrained)),
         closure_(use_of_closure(optimizer)),
         scaler_(settings.options.gradient_scaler()) {
     batches_.start();
@@ -69,6 +75,25 @@ class Step {
     }
   }
 
+  /// Evaluates the batches of the next update without training on them. Returns their mean loss, as
+  /// an update would measure it. Throws BadBatch if the loss is not finite.
+  double evaluate_without_update() {
+    DeviceMeasurement measured;
+    std::int64_t samples = 0;
+    for (std::int64_t i = 0; i < settings_.options.accumulation_steps(); ++i) {
+      const auto [batch, loss] = next_with_finite(
+          [&](AnyBatch& of) { return detail::evaluate_only(of, settings_, needs_gradients_); });
+      measured.loss.add(loss, 1);
+      samples += batch->samples();
+    }
+    return session_.mean(std::move(measured), static_cast<double>(samples)).read().raw_loss;
+  }
+
+  /// Measures no untrained losses any longer.
+  void stop_pairing() {
+    if (!settings_.options.skip_bad_batches()) untrained_.reset();
+  }
+
   /// Returns what was measured before the last update: the training loss and, without a validation
   /// loader, the metrics. To be called once for each update.
   DeviceMeasurement take_measured() {
@@ -97,9 +122,10 @@ class Step {
 
   void fetch_and_differentiate() {
     batches_of_step_.clear();
+    untrained_loss_ = {};
     const auto next_batch = [&](std::size_t) -> AnyBatch& {
       if (closure_ == Closure::unused) batches_of_step_.clear();
-      batches_of_step_.push_back(batches_.next());
+      batches_of_step_.push_back(next_with_untrained_loss());
       return *batches_of_step_.back();
     };
     measured_ = differentiate(next_batch, /*with_metrics=*/!settings_.validates);
@@ -107,6 +133,36 @@ class Step {
     require_gradients();
     scaler_.unscale(optimizer_);
     grad_norm_ = clip_gradients(optimizer_, settings_.options);
+  }
+
+  // Returns the next batch, after its untrained loss was measured if that is wanted.
+  std::shared_ptr<AnyBatch> next_with_untrained_loss() {
+    if (!untrained_) return batches_.next();
+    const auto untrained_loss_of = [&](AnyBatch& batch) { return untrained_->of(batch); };
+    if (settings_.options.skip_bad_batches()) {
+      auto [batch, loss] = next_with_finite(untrained_loss_of);
+      untrained_loss_.add(loss, 1);
+      return std::move(batch);
+    }
+    auto batch = batches_.next();
+    untrained_loss_.add(untrained_loss_of(*batch), 1);
+    return batch;
+  }
+
+  // Returns the next batch whose loss is finite, with that loss. Batches before it are left out, or
+  // a BadBatch is thrown, as the options say. `loss_of(batch)`: a loss without training.
+  template <class LossOf>
+  std::pair<std::shared_ptr<AnyBatch>, torch::Tensor> next_with_finite(LossOf&& loss_of) {
+    while (true) {
+      auto batch = batches_.next();
+      torch::Tensor loss = loss_of(*batch);
+      const auto value = loss.template item<double>();
+      if (std::isfinite(value)) return {std::move(batch), std::move(loss)};
+      if (!settings_.options.skip_bad_batches()) {
+        throw_bad_batch(*batch, batches_.last_index(), value);
+      }
+      batches_.leave_out_last();
+    }
   }
 
   torch::Tensor differentiate_again() {
@@ -140,6 +196,7 @@ class Step {
       samples += batch.samples();
     }
     measured.loss.add(sum, 1);
+    measured.untrained_loss = std::exchange(untrained_loss_, {});
     return session_.after_backward(std::move(measured), static_cast<double>(samples));
   }
 
@@ -162,10 +219,13 @@ class Step {
   torch::optim::Optimizer& optimizer_;
   const TrainingSettings& settings_;
   Session& session_;
+  std::optional<UntrainedLosses> untrained_;
   Closure closure_;
   GradientScaler scaler_;
   bool skipped_ = false;
   DeviceMeasurement measured_;
+  DeviceMean untrained_loss_;                               // of the batches of the present update
+  bool needs_gradients_ = false;                            // the loss, even if nothing is trained
   torch::Tensor grad_norm_;                                 // undefined if it is not recorded
   std::vector<std::shared_ptr<AnyBatch>> batches_of_step_;  // that are needed again
   bool checked_gradients_ = false;

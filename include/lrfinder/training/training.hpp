@@ -13,6 +13,7 @@
 #include <lrfinder/data/any_loader.hpp>
 #include <lrfinder/distributed/fingerprint.hpp>
 #include <lrfinder/distributed/session.hpp>
+#include <lrfinder/error.hpp>
 #include <lrfinder/plan/training_plan.hpp>
 #include <lrfinder/snapshot/saved_state.hpp>
 #include <lrfinder/torch/autocast.hpp>
@@ -23,6 +24,7 @@
 #include <lrfinder/training/kept_batches.hpp>
 #include <lrfinder/training/step.hpp>
 #include <lrfinder/training/training_settings.hpp>
+#include <lrfinder/training/untrained_losses.hpp>
 
 namespace lrfinder::detail {
 
@@ -33,14 +35,16 @@ namespace lrfinder::detail {
 ///     const Measurement measured = training.measure().read();
 class Training {
  public:
-  /// Goes to the first batch. `validation` may be null. The references must outlive the training.
+  /// Goes to the first batch. `validation` may be null. `untrained`: measures the untrained losses;
+  /// none if they are not measured. The references must outlive the training.
   ///
   /// Throws EmptyLoader if there is no batch.
   Training(torch::optim::Optimizer& optimizer, TrainingBatches& batches,
-           std::unique_ptr<Validation> validation, const TrainingSettings& settings,
-           Session& session)
+           std::unique_ptr<Validation> validation, std::optional<UntrainedLosses> untrained,
+           const TrainingSettings& settings, Session& session)
       : optimizer_(optimizer),
-        step_(batches, optimizer, settings, session),
+        batches_(batches),
+        step_(batches, optimizer, settings, session, std::move(untrained)),
         validation_(std::move(validation)) {
     if (validation_) validation_->start();
   }
@@ -59,6 +63,16 @@ class Training {
 
   /// Makes one update of the optimizer.
   void step() { step_.run(); }
+
+  /// Evaluates the batches of the next update without training on them. Returns their loss, which
+  /// is finite. Throws BadBatch if it would not be.
+  double evaluate_without_update() { return step_.evaluate_without_update(); }
+
+  /// Measures no untrained losses any longer.
+  void stop_pairing() { step_.stop_pairing(); }
+
+  /// How many batches were left out, because their loss is not finite before any update.
+  std::int64_t skipped_batches() const { return batches_.passed_over(); }
 
   /// Returns what is recorded for the last update: with a validation loader the validation loss
   /// after the update, otherwise the training loss before it.
@@ -80,6 +94,7 @@ class Training {
 
  private:
   torch::optim::Optimizer& optimizer_;
+  TrainingBatches& batches_;
   Step step_;
   std::unique_ptr<Validation> validation_;
 };
@@ -105,11 +120,16 @@ class TrainingSetup {
   const TrainedObjects& trained() const noexcept { return trained_; }
   const TrainingSettings& settings() const noexcept { return settings_; }
 
+  /// How many batches were left out, because their loss is not finite before any update.
+  std::size_t skipped_batches() const { return batches_.left_out(); }
+
   /// Saves the state, and calls `use` with a training that starts from it. `fingerprint`: the
-  /// settings on which all ranks have to agree. Returns the saved state, which the caller restores.
-  /// If an exception ends the training, train() restores it.
+  /// settings on which all ranks have to agree. `use_untrained`: whether the training measures the
+  /// untrained losses of its batches. Returns the saved state, which the caller restores. If an
+  /// exception ends the training, train() restores it.
   [[nodiscard]] std::unique_ptr<SavedState> train(const Fingerprint& fingerprint,
-                                                  const std::function<void(Training&)>& use) {
+                                                  const std::function<void(Training&)>& use,
+                                                  bool use_untrained = false) {
     const ThreadState thread_state(settings_.placement.device);
     auto saved = save(settings_.placement);
     try {
@@ -123,8 +143,8 @@ class TrainingSetup {
         validation =
             std::make_unique<Validation>(*val_batches_, saved->model_flags(), settings_, session_);
       }
-      Training training(*trained_.optimizers.front(), batches_, std::move(validation), settings_,
-                        session_);
+      Training training(*trained_.optimizers.front(), batches_, std::move(validation),
+                        use_untrained ? untrained_losses() : std::nullopt, settings_, session_);
       use(training);
     } catch (...) {
       restore_after_exception(*saved);
@@ -162,6 +182,20 @@ class TrainingSetup {
   }
 
  private:
+  // None, with a warning, if the weights cannot be copied. Several ranks must not differ in it.
+  std::optional<UntrainedLosses> untrained_losses() const {
+    try {
+      return std::make_optional<UntrainedLosses>(trained_, settings_);
+    } catch (const Error& reason) {
+      if (!session_.is_single_process() || settings_.options.skip_bad_batches()) throw;
+      TORCH_WARN(
+          "LRFinder: the losses of the batches at the starting weights are not measured, so "
+          "suggestions rest on the raw losses: ",
+          reason.what());
+      return std::nullopt;
+    }
+  }
+
   std::unique_ptr<SavedState> save(const DevicePlacement& placement) const {
     return std::make_unique<SavedState>(trained_, placement, settings_.options);
   }

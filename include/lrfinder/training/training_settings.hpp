@@ -102,6 +102,7 @@ inline Fingerprint fingerprint_of(const TrainingSettings& settings) {
       .add("clip_grad_norm", options.clip_grad_norm())
       .add("clip_grad_value", options.clip_grad_value())
       .add("record_grad_norm", options.record_grad_norm())
+      .add("skip_bad_batches", options.skip_bad_batches())
       .add("autocast", options.autocast())
       .add("gradient_scaler.enabled", scaler.enabled())
       .add("gradient_scaler.init_scale", scaler.init_scale())

@@ -1,0 +1,176 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <string_view>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include <torch/torch.h>
+
+#include <lrfinder/data/any_loader.hpp>
+#include <lrfinder/detail/text.hpp>
+#include <lrfinder/error.hpp>
+#include <lrfinder/snapshot/random_state.hpp>
+#include <lrfinder/snapshot/saved_attributes.hpp>
+#include <lrfinder/torch/compatibility.hpp>
+#include <lrfinder/torch/module.hpp>
+#include <lrfinder/training/evaluation.hpp>
+#include <lrfinder/training/training_settings.hpp>
+
+namespace lrfinder::detail {
+
+/// Evaluates a batch without training on it. Computes no gradients, unless the model or the
+/// criterion needs them for the loss. `needs_gradients`: set if so, for the next batches.
+inline torch::Tensor evaluate_only(AnyBatch& batch, const TrainingSettings& settings,
+                                   bool& needs_gradients) {
+  if (!needs_gradients) {
+    const RandomState random(settings.placement.device);
+    try {
+      const torch::NoGradGuard without_gradients;
+      return evaluate(batch, settings);
+    } catch (const std::exception& error) {
+      if (std::string_view(error.what()).find("require grad") == std::string_view::npos) throw;
+    }
+    needs_gradients = true;
+    random.restore();
+  }
+  const torch::AutoGradMode with_gradients(true);
+  return evaluate(batch, settings).detach();
+}
+
+/// A copy of everything that a training changes in the model, from before the training. While it is
+/// in use, the tensors of the model have these values.
+///
+/// Not the tensors are exchanged but the memory below them. So views and tied weights stay what
+/// they are. Buffers that a forward pass changes go on in the copy, as in a model whose learning
+/// rate is 0.
+class StartingWeights {
+ public:
+  /// Copies the present values. Throws Error if a tensor has no memory that can be exchanged, or if
+  /// the copies would take more than half of the free memory.
+  explicit StartingWeights(const TrainedObjects& trained) {
+    const torch::NoGradGuard without_gradients;
+    const auto copy = [this](const torch::Tensor& tensor) { add(tensor); };
+    AttributeCopies copies;
+    for (const ModuleHandle& module : trained.modules) {
+      module.each_parameter(copy);
+      module.each_buffer(copy);
+      module.each_script_object([&](const Object& object) {
+        for (std::size_t slot = 0; slot < object->slots().size(); ++slot) {
+          attributes_.push_back({object, slot, copy_of(object->getSlot(slot), copies, copy)});
+        }
+      });
+    }
+    for (const torch::optim::Optimizer* optimizer : trained.optimizers) {
+      for (const auto& group : optimizer->param_groups()) {
+        for (const torch::Tensor& parameter : group.params()) add(parameter);
+      }
+    }
+    for (const torch::Tensor& tensor : trained.tensors) add(tensor);
+    require_memory();
+    for (auto& [present, other] : storages_) {
+      other = bytes_of(present).clone().storage();
+    }
+  }
+
+  /// During its lifetime, the model has the starting weights.
+  class InUse {
+   public:
+    explicit InUse(StartingWeights& weights) : weights_(weights) { weights_.exchange(); }
+    InUse(const InUse&) = delete;
+    InUse& operator=(const InUse&) = delete;
+    ~InUse() { weights_.exchange(); }
+
+   private:
+    StartingWeights& weights_;
+  };
+
+ private:
+  using Object = c10::intrusive_ptr<c10::ivalue::Object>;
+
+  // An attribute of a TorchScript module, and its other value.
+  struct Attribute {
+    Object object;
+    std::size_t slot;
+    c10::IValue other;
+  };
+
+  void add(const torch::Tensor& tensor) {
+    if (!tensor.defined()) return;
+    if (tensor.layout() != torch::kStrided || !tensor.has_storage()) {
+      throw Error("a tensor of the model is not strided");
+    }
+    const at::Storage& storage = tensor.storage();
+    if (!seen_.insert(storage.unsafeGetStorageImpl()).second || storage.nbytes() == 0) return;
+    storages_.emplace_back(storage, at::Storage());
+  }
+
+  static torch::Tensor bytes_of(const at::Storage& storage) {
+    const auto size = static_cast<std::int64_t>(storage.nbytes());
+    torch::Tensor bytes = torch::empty({0}, torch::device(storage.device()).dtype(torch::kByte));
+    return bytes.set_(storage, 0, {size}, {1});
+  }
+
+  void require_memory() const {
+    if (storages_.empty()) return;
+    std::int64_t bytes = 0;
+    for (const auto& storage : storages_)
+      bytes += static_cast<std::int64_t>(storage.first.nbytes());
+    if (bytes > free_memory(storages_.front().first.device()) / 2) {
+      throw Error(concat("a second copy of the weights (", bytes,
+                         " bytes) would take more than half of the free memory"));
+    }
+  }
+
+  void exchange() noexcept {
+    for (auto& [present, other] : storages_) {
+      at::DataPtr of_present = present.set_data_ptr(at::DataPtr());
+      present.set_data_ptr_noswap(other.set_data_ptr(at::DataPtr()));
+      other.set_data_ptr_noswap(std::move(of_present));
+    }
+    for (auto& [object, slot, other] : attributes_) {
+      c10::IValue present = object->getSlot(slot);
+      object->setSlot(slot, std::exchange(other, std::move(present)));
+    }
+  }
+
+  std::vector<std::pair<at::Storage, at::Storage>> storages_;
+  std::vector<Attribute> attributes_;
+  std::unordered_set<const void*> seen_;
+};
+
+/// Measures, in the middle of a training, the losses of batches at the weights that the training
+/// started from: in training mode, and with the random numbers that the batch's loss draws next.
+class UntrainedLosses {
+ public:
+  /// To be made before the first update. `settings` must outlive the object.
+  UntrainedLosses(const TrainedObjects& trained, const TrainingSettings& settings)
+      : weights_(trained), settings_(settings) {}
+
+  /// Returns the loss of a batch. Changes neither the batch nor the random state.
+  torch::Tensor of(AnyBatch& batch) {
+    const RandomState random(settings_.placement.device);
+    const std::shared_ptr<AnyBatch> copy = writes_into_batches_ ? batch.copy() : nullptr;
+    const std::size_t writes = copy ? copy->tensors().writes : 0;
+    torch::Tensor loss;
+    {
+      const StartingWeights::InUse in_use(weights_);
+      loss = evaluate_only(copy ? *copy : batch, settings_, needs_gradients_);
+    }
+    if (copy) writes_into_batches_ = copy->tensors().writes != writes;
+    random.restore();
+    return loss;
+  }
+
+ private:
+  StartingWeights weights_;
+  const TrainingSettings& settings_;
+  bool needs_gradients_ = false;
+  bool writes_into_batches_ = true;  // whether the model may; the first batch shows it
+};
+
+}  // namespace lrfinder::detail

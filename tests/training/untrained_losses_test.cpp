@@ -1,0 +1,180 @@
+// The losses of the batches at the weights that a test starts from.
+
+#include <catch2.hpp>
+#include <everything.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <training.hpp>
+#include <vector>
+#include <warnings.hpp>
+
+#include <lrfinder/lrfinder.hpp>
+
+using namespace lrfinder;
+using torch::Tensor;
+
+namespace {
+
+using Criterion = std::function<Tensor(const Tensor&, const Tensor&)>;
+
+const Criterion classification = [](const Tensor& output, const Tensor& target) {
+  return torch::nn::functional::cross_entropy(output, target);
+};
+
+// Two tests from the same state.
+template <class Model>
+struct Tests {
+  History of(const RangeTestOptions& options, const TrainingOptions& training = {}) {
+    torch::manual_seed(12);
+    Model model = make_model();
+    const auto optimizer = make_optimizer(model->parameters());
+    const Everything before(*model, *optimizer);
+    LRFinder finder(model, *optimizer, criterion, training);
+    finder.range_test(data, options);
+    CHECK(before.differences(Everything(*model, *optimizer)) == "");
+    return finder.history();
+  }
+
+  std::function<Model()> make_model;
+  std::function<std::unique_ptr<torch::optim::Optimizer>(std::vector<Tensor>)> make_optimizer =
+      [](const std::vector<Tensor>& parameters) {
+        return std::make_unique<torch::optim::SGD>(parameters,
+                                                   torch::optim::SGDOptions(1e-3).momentum(0.9));
+      };
+  Criterion criterion = classification;
+  std::vector<TensorBatch> data = class_batches(7, 6, 4, 3);
+};
+
+const RangeTestOptions usual = RangeTestOptions().start_lr(1e-3).end_lr(0.5).num_iter(12);
+
+// At these rates no weight changes.
+const RangeTestOptions too_low = RangeTestOptions().start_lr(1e-30).end_lr(2e-30).num_iter(12);
+
+// Whether the untrained losses are those of a training that changes nothing, and the raw losses
+// those of a test that does not measure them.
+template <class Model>
+void check(Tests<Model> tests, const TrainingOptions& training = {}) {
+  auto options = usual;
+  const History paired = tests.of(options, training);
+  const History unchanged = tests.of(too_low, training);
+  REQUIRE(paired.untrained_loss.size() == unchanged.size());
+  for (std::size_t i = 0; i < unchanged.size(); ++i) {  // sums of floats are rounded
+    CHECK(paired.untrained_loss[i] == Approx(unchanged.raw_loss[i]).epsilon(1e-6));
+  }
+  const History alone = tests.of(options.paired(false), training);
+  CHECK(paired.raw_loss == alone.raw_loss);
+  CHECK(paired.loss == alone.loss);
+  CHECK(alone.untrained_loss.empty());
+  CHECK(paired.raw_loss != paired.untrained_loss);
+}
+
+using Sequential = Tests<torch::nn::Sequential>;
+
+// Keeps a count, which the criterion does not know and a snapshot cannot see.
+struct CountingImpl : torch::nn::Module {
+  CountingImpl() : linear(register_module("linear", torch::nn::Linear(4, 3))) {}
+  Tensor forward(const Tensor& input) { return linear->forward(input) * ++passes; }
+  torch::nn::Linear linear;
+  double passes = 0;
+};
+TORCH_MODULE(Counting);
+
+struct ScalingImpl : torch::nn::Module {
+  ScalingImpl() : linear(register_module("linear", torch::nn::Linear(4, 3))) {}
+  Tensor forward(Tensor input) { return linear->forward(input.mul_(0.5)); }
+  torch::nn::Linear linear;
+};
+TORCH_MODULE(Scaling);
+
+// The loss is a gradient, as in networks that solve differential equations.
+struct SlopeImpl : torch::nn::Module {
+  SlopeImpl() : net(torch::nn::Linear(4, 8), torch::nn::Tanh(), torch::nn::Linear(8, 1)) {
+    register_module("net", net);
+  }
+  Tensor forward(const Tensor& input) {
+    const Tensor at = input.detach().clone().requires_grad_(true);
+    const Tensor slope = torch::autograd::grad({net->forward(at).sum()}, {at}, {},
+                                               /*retain_graph=*/true, /*create_graph=*/true)[0];
+    return slope;
+  }
+  torch::nn::Sequential net;
+};
+TORCH_MODULE(Slope);
+
+}  // namespace
+
+TEST_CASE("the untrained losses are those of a test that changes nothing") {
+  Sequential tests{[] { return small_classifier(); }};
+  SECTION("with batch normalisation and dropout") { check(tests); }
+  SECTION("of all batches of an update") { check(tests, TrainingOptions().accumulation_steps(3)); }
+  SECTION("in mixed precision") { check(tests, TrainingOptions().autocast(torch::kBFloat16)); }
+  SECTION("with a snapshot elsewhere") {
+    check(tests, TrainingOptions().snapshot(GENERATE(Snapshot::host, Snapshot::disk)));
+  }
+  SECTION("with Adam") {
+    tests.make_optimizer = [](const std::vector<Tensor>& parameters) {
+      return std::make_unique<torch::optim::Adam>(parameters, torch::optim::AdamOptions(1e-3));
+    };
+    check(tests);
+  }
+}
+
+TEST_CASE("LBFGS, which evaluates a batch several times, measures its untrained loss once") {
+  Sequential tests{[] { return torch::nn::Sequential(torch::nn::Linear(4, 3)); }};
+  tests.make_optimizer = [](const std::vector<Tensor>& parameters) {
+    return std::make_unique<torch::optim::LBFGS>(parameters,
+                                                 torch::optim::LBFGSOptions(1e-3).max_iter(3));
+  };
+  const History history = tests.of(usual);
+  CHECK(history.untrained_loss.size() == history.size());
+  CHECK(history.raw_loss == tests.of(RangeTestOptions(usual).paired(false)).raw_loss);
+}
+
+TEST_CASE("a model that writes into its input gets the batch as it was") {
+  Tests<Scaling> tests{[] { return Scaling(); }};
+  tests.data = class_batches(12, 6, 4, 3);
+  const auto fresh = tests.data;
+  const auto run = [&](bool paired) {
+    for (std::size_t i = 0; i < fresh.size(); ++i) tests.data[i].data = fresh[i].data.clone();
+    return tests.of(RangeTestOptions(usual).paired(paired));
+  };
+  const History paired = run(true);
+  CHECK(paired.raw_loss == run(false).raw_loss);
+  CHECK(paired.untrained_loss.size() == paired.size());
+}
+
+TEST_CASE("a loss that needs gradients is measured with them") {
+  Tests<Slope> tests{[] { return Slope(); }};
+  tests.criterion = [](const Tensor& slope, const Tensor&) { return (slope - 1).square().mean(); };
+  check(tests);
+}
+
+TEST_CASE("a model with a state that nobody sees is not paired, and a warning says why") {
+  Tests<Counting> tests{[] { return Counting(); }};
+  const Warnings warnings;
+  CHECK(tests.of(usual).untrained_loss.empty());
+  CHECK_THAT(warnings.texts.at(0), Catch::Contains("keeps a state of its own"));
+}
+
+TEST_CASE("with a validation loader nothing is paired") {
+  torch::manual_seed(1);
+  auto model = small_classifier();
+  torch::optim::SGD optimizer(model->parameters(), 1e-3);
+  LRFinder finder(model, optimizer, classification);
+  const auto data = class_batches(7, 6, 4, 3);
+  finder.range_test(data, data, usual);
+  CHECK(finder.history().untrained_loss.empty());
+}
+
+TEST_CASE("a model with a sparse buffer is not paired, and a warning says why") {
+  torch::manual_seed(1);
+  auto model = small_classifier();
+  model->register_buffer("sparse", torch::eye(3).to_sparse());
+  torch::optim::SGD optimizer(model->parameters(), 1e-3);
+  LRFinder finder(model, optimizer, classification);
+  const Warnings warnings;
+  finder.range_test(class_batches(7, 6, 4, 3), usual);
+  CHECK(finder.history().untrained_loss.empty());
+  CHECK_THAT(warnings.texts.at(0), Catch::Contains("a tensor of the model is not strided"));
+}
