@@ -17,6 +17,7 @@
 
 #include <lrfinder/curve.hpp>
 
+#include "../long_trainings/outcomes_file.hpp"
 #include "answers_file.hpp"
 #include "verdict.hpp"
 
@@ -111,7 +112,10 @@ void judge(const std::vector<TrainedTask>& tasks,
   int judged = 0, left_out = 0;
   for (const TrainedTask& task : tasks) {
     if ((task.held_out > 0) != held_out) continue;
-    if (is_noise(task, "constant") || is_noise(task, "cosine")) {
+    const auto is_noise_by = [&](const std::string& plan) {
+      return is_noise(task.plans.at(plan), task.other_order.at(plan));
+    };
+    if (is_noise_by("constant") || is_noise_by("cosine")) {
       ++left_out;
       continue;
     }
@@ -123,7 +127,8 @@ void judge(const std::vector<TrainedTask>& tasks,
     }
     for (const Answer& answer : of_task) {
       const Verdict found =
-          verdict(mean_outcomes(task, answer.plan), answer.lr, !answer.caveat.empty());
+          verdict(mean_outcomes(task.plans.at(answer.plan), task.other_order.at(answer.plan)),
+                  answer.lr, !answer.caveat.empty());
       const std::string name = answer.name + ", " + answer.plan;
       all[name].add(found);
       kinds[task.kind][name].add(found);

@@ -6,9 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
-#include "../long_trainings/outcomes_file.hpp"
 #include "../long_trainings/time_share.hpp"
 
 /// @file
@@ -57,18 +55,10 @@ class Tally {
   std::array<int, 4> counts_{};
 };
 
-/// The outcomes of a plan with the losses of one seed: of 1, or else of 2.
-inline PlanOutcomes outcomes_of_seed(const TrainedTask& task, const std::string& plan, int seed) {
-  PlanOutcomes outcomes = task.plans.at(plan);
-  if (seed != 1) outcomes.by_horizon.rbegin()->second = task.other_order.at(plan);
-  return outcomes;
-}
-
-/// The outcomes of a plan with the mean losses of both seeds.
-inline PlanOutcomes mean_outcomes(const TrainedTask& task, const std::string& plan) {
-  PlanOutcomes outcomes = task.plans.at(plan);
+/// The outcomes of a plan with the mean losses of two seeds, which have the same rates.
+inline PlanOutcomes mean_outcomes(PlanOutcomes outcomes, const LossByRate& other_seed) {
   for (auto& [lr, loss] : outcomes.by_horizon.rbegin()->second) {
-    loss = (loss + task.other_order.at(plan).at(lr)) / 2;
+    loss = (loss + other_seed.at(lr)) / 2;
   }
   return outcomes;
 }
@@ -83,11 +73,12 @@ inline double lowest_rate(const PlanOutcomes& outcomes) {
 
 /// Whether the outcomes of a plan are noise: no rate trains, or the best rates by the two seeds are
 /// more than half a decade apart, and one has a regret above 0.1 by the other seed.
-inline bool is_noise(const TrainedTask& task, const std::string& plan) {
+inline bool is_noise(const PlanOutcomes& first, const LossByRate& other_seed) {
   constexpr double most_regret = 0.1;
-  const auto mean = mean_outcomes(task, plan);
+  const auto mean = mean_outcomes(first, other_seed);
   if (!(mean.loss_at(lowest_rate(mean)) < mean.untrained_loss)) return true;
-  const auto first = outcomes_of_seed(task, plan, 1), second = outcomes_of_seed(task, plan, 2);
+  PlanOutcomes second = first;
+  second.by_horizon.rbegin()->second = other_seed;
   const double lr = lowest_rate(first), other_lr = lowest_rate(second);
   return std::fabs(std::log10(lr / other_lr)) > 0.5 &&
          std::max(first.regret(other_lr), second.regret(lr)) > most_regret;

@@ -1,7 +1,9 @@
 #include "../../benchmarks/hard_trainings/verdict.hpp"
 
 #include <limits>
+#include <optional>
 #include <sstream>
+#include <vector>
 
 #include "../../benchmarks/hard_trainings/answers_file.hpp"
 #include "catch2.hpp"
@@ -10,22 +12,27 @@ namespace {
 
 constexpr double diverging = std::numeric_limits<double>::infinity();
 
-/// A task whose losses after 1,000 steps are those of two seeds, at the rates 0.01, 0.1, 1, 10.
-TrainedTask task_with(const std::vector<double>& first, const std::vector<double>& second) {
-  TrainedTask task;
-  PlanOutcomes& outcomes = task.plans["cosine"];
-  outcomes.untrained_loss = 2;
+/// Losses after 1,000 steps at the rates 0.01, 0.1, 1 and so on.
+LossByRate losses_of(const std::vector<double>& losses) {
+  LossByRate by_rate;
   double lr = 0.01;
-  for (std::size_t i = 0; i < first.size(); ++i, lr *= 10) {
-    outcomes.by_horizon[1000][lr] = first[i];
-    task.other_order["cosine"][lr] = second[i];
+  for (const double loss : losses) {
+    by_rate[lr] = loss;
+    lr *= 10;
   }
-  return task;
+  return by_rate;
+}
+
+PlanOutcomes plan_with(const std::vector<double>& losses) {
+  return {2, {{1000, losses_of(losses)}}};
 }
 
 Verdict verdict_on(double lr, bool has_caveat = false) {
-  const auto task = task_with({1.5, 1, 1.5, diverging}, {1.5, 1, 1.5, diverging});
-  return verdict(mean_outcomes(task, "cosine"), lr, has_caveat);
+  return verdict(plan_with({1.5, 1, 1.5, diverging}), lr, has_caveat);
+}
+
+bool are_noise(const std::vector<double>& first, const std::vector<double>& second) {
+  return is_noise(plan_with(first), losses_of(second));
 }
 
 }  // namespace
@@ -40,11 +47,10 @@ TEST_CASE("an answer is good within half a decade of the best rate, and wrong be
 }
 
 TEST_CASE("an answer far from the best rate is good if its regret is small") {
-  const auto flat = task_with({1.02, 1, 1.04, diverging}, {1.02, 1, 1.04, diverging});
-  const auto outcomes = mean_outcomes(flat, "cosine");
-  CHECK(verdict(outcomes, 0.01, false) == Verdict::good);
-  CHECK(verdict(outcomes, 1, false) == Verdict::good);
-  CHECK(verdict(outcomes, 1.1, false) == Verdict::wrong);  // beside a diverged rate
+  const auto flat = plan_with({1.02, 1, 1.04, diverging});
+  CHECK(verdict(flat, 0.01, false) == Verdict::good);
+  CHECK(verdict(flat, 1, false) == Verdict::good);
+  CHECK(verdict(flat, 1.1, false) == Verdict::wrong);  // beside a diverged rate
 }
 
 TEST_CASE("a wrong answer may have a caveat, and none is a refusal") {
@@ -54,18 +60,18 @@ TEST_CASE("a wrong answer may have a caveat, and none is a refusal") {
 }
 
 TEST_CASE("the outcomes of two seeds are averaged, and diverge if one does") {
-  const auto outcomes = mean_outcomes(task_with({1, 3, 1}, {2, 1, diverging}), "cosine");
-  CHECK(outcomes.loss_at(0.01) == 1.5);
-  CHECK(outcomes.loss_at(0.1) == 2);
-  CHECK(outcomes.loss_at(1) == diverging);
+  const auto mean = mean_outcomes(plan_with({1, 3, 1}), losses_of({2, 1, diverging}));
+  CHECK(mean.loss_at(0.01) == 1.5);
+  CHECK(mean.loss_at(0.1) == 2);
+  CHECK(mean.loss_at(1) == diverging);
 }
 
 TEST_CASE("outcomes are noise if no rate trains, or if the seeds disagree on the best rate") {
-  CHECK_FALSE(is_noise(task_with({1.5, 1, 1.5}, {1.4, 1.1, 1.5}), "cosine"));
-  CHECK_FALSE(is_noise(task_with({1.05, 1, 1.5}, {1, 1.09, 1.5}), "cosine"));
-  CHECK(is_noise(task_with({1.5, 1, 1.5}, {1.5, 1.5, 1}), "cosine"));
-  CHECK(is_noise(task_with({1.5, 1, 1.5}, {1, diverging, 1.5}), "cosine"));
-  CHECK(is_noise(task_with({2.1, 2.2, 2.3}, {2.1, 2.2, 2.3}), "cosine"));
+  CHECK_FALSE(are_noise({1.5, 1, 1.5}, {1.4, 1.1, 1.5}));
+  CHECK_FALSE(are_noise({1.05, 1, 1.5}, {1, 1.09, 1.5}));
+  CHECK(are_noise({1.5, 1, 1.5}, {1.5, 1.5, 1}));
+  CHECK(are_noise({1.5, 1, 1.5}, {1, diverging, 1.5}));
+  CHECK(are_noise({2.1, 2.2, 2.3}, {2.1, 2.2, 2.3}));
 }
 
 TEST_CASE("a tally counts verdicts, and knows their shares") {
