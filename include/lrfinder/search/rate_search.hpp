@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <lrfinder/detail/number_text.hpp>
 #include <lrfinder/detail/text.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/recorder.hpp>
@@ -48,14 +49,16 @@ class RateSearch {
     const TrialLevel short_level = short_trials();
     const double share = static_cast<double>(left_) / Constants::long_trials;
     TrialLevel long_level{length(share), Constants::long_spacing};
+    const bool is_sure = descends(short_level);
+    const double best = is_sure ? short_level.best_log_lr() : highest_harmless(short_level);
     const double log_lr =
-        std::min(short_level.best_log_lr() - shift(short_level.updates, long_level.updates),
-                 highest_log_lr());
+        std::min(best - shift(short_level.updates, long_level.updates), highest_log_lr());
     measure_untrained(long_level, log_lr);
-    if (!descends(short_level) && !descends_later(short_level, log_lr, long_level))
-      return without_descent(short_level);
     run_around(long_level, log_lr);
     require_progress(short_level, long_level);
+    if (!is_sure && !(descent(long_level) > Constants::slight_descent)) {
+      return without_descent(short_level);
+    }
     step_down(long_level, [&] { return !std::isfinite(long_level.best_loss()); });
     if (!std::isfinite(long_level.best_loss())) throw_no_suggestion(long_level);
     extend(long_level, static_cast<double>(left_));
@@ -90,13 +93,13 @@ class RateSearch {
     }
   }
 
-  // Whether a long trial shows a descent that the short ones hardly showed, because the training
-  // begins slowly. Enough updates must be left for an answer without a descent.
-  bool descends_later(const TrialLevel& short_level, double log_lr, TrialLevel& long_level) {
-    if (!(descent(short_level) >= Constants::slight_descent) || left_ < settings_.updates / 2)
-      return false;
-    run_trial(long_level, log_lr);
-    return descent(long_level) > Constants::later_descent;
+  // The highest rate that hardly raises the loss; the lowest tried if all do.
+  double highest_harmless(const TrialLevel& level) const {
+    const double enough =
+        level.untrained_loss + Constants::min_descent * std::fabs(level.untrained_loss);
+    const auto harmless = std::find_if(level.losses.rbegin(), level.losses.rend(),
+                                       [&](const auto& tried) { return tried.second <= enough; });
+    return harmless == level.losses.rend() ? level.lowest_log_lr() : harmless->first;
   }
 
   // Rounds the number of updates of a trial, and limits it to the steps of the plan.
@@ -208,6 +211,10 @@ class RateSearch {
     if (lowest || highest) {
       result.caveat = std::string("the best rate is the ") + (lowest ? "lowest" : "highest") +
                       " of those tried: raise the budget";
+    } else if (descent(long_level) < Constants::sure_descent) {
+      result.caveat = "the trials lowered the loss by only " +
+                      rounded(100 * descent(long_level), 2) +
+                      " %, so another rate may be the best: raise the budget";
     }
     return result;
   }

@@ -39,10 +39,11 @@ struct SearchConstants {
   static constexpr double long_spacing = 0.3;
   /// A trial that lowers the loss by this share shows a descent.
   static constexpr double min_descent = 0.02;
-  /// After a drop below min_descent, but of at least slight_descent, one long trial follows. If it
-  /// lowers the loss by later_descent, the training only begins slowly.
-  static constexpr double slight_descent = 0.005;
-  static constexpr double later_descent = 0.03;
+  /// A smaller descent of the short trials can be noise. Then the long trials decide, by a descent
+  /// of this share.
+  static constexpr double slight_descent = 0.003;
+  /// A smaller descent of the long trials gets a caveat.
+  static constexpr double sure_descent = 0.05;
   /// If there is no descent, up to this many lower rates are tried, at twice the spacing.
   static constexpr int max_steps_down = 3;
   /// Maximum number of trials of one length. More would reach rates that no training needs.

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <iostream>
 #include <limits>
+#include <map>
+#include <numeric>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -16,6 +19,7 @@
 #include <lrfinder/history/progress.hpp>
 #include <lrfinder/history/suggestion.hpp>
 #include <lrfinder/plan/training_plan.hpp>
+#include <lrfinder/suggest/numeric.hpp>
 #include <lrfinder/torch/measurement.hpp>
 #include <lrfinder/training/group_rates.hpp>
 #include <lrfinder/training/training.hpp>
@@ -30,30 +34,65 @@ inline std::int64_t step_of_plan(const TrainingPlan& plan, std::int64_t update,
   return static_cast<std::int64_t>(share * static_cast<double>(plan.steps()));
 }
 
+/// What is known of the batches of a trial before it is trained.
+struct UntrainedBatches {
+  /// The loss without training, measured as that of a trial.
+  double loss = 0;
+  /// How much each of the last updates counts in the training loss of a trial: the last quarter.
+  std::vector<double> weights;
+};
+
+/// Evaluates the batches of a trial of `updates` updates without training on them.
+/// `after_update()`: called after each update's batches.
+///
+/// A batch with a loss far above the median counts less, by its untrained loss. So a rare large
+/// loss does not hide the others. This holds if no loss is negative.
+///
+/// Throws BadBatch if the loss of a batch is not finite.
+template <class AnyTraining, class AfterUpdate>
+UntrainedBatches evaluate_untrained(AnyTraining& training, std::int64_t updates,
+                                    AfterUpdate&& after_update) {
+  std::vector<double> losses;
+  for (std::int64_t update = 0; update < updates; ++update) {
+    losses.push_back(training.evaluate_without_update());
+    after_update();
+  }
+  const std::int64_t averaged = std::max<std::int64_t>(1, updates / 4);
+  losses.erase(losses.begin(), losses.end() - averaged);
+  UntrainedBatches untrained;
+  untrained.weights.assign(losses.size(), 1);
+  const double median = quantile(losses, 0.5);
+  const double lowest = *std::min_element(losses.begin(), losses.end());
+  double sum = 0, weights = 0;
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    if (lowest >= 0 && losses[i] > median) untrained.weights[i] = median / losses[i];
+    sum += untrained.weights[i] * losses[i];
+    weights += untrained.weights[i];
+  }
+  if (!(weights > 0)) {  // more than half of the losses are 0
+    untrained.weights.assign(losses.size(), 1);
+    sum = std::accumulate(losses.begin(), losses.end(), 0.0);
+    weights = static_cast<double>(losses.size());
+  }
+  untrained.loss =
+      training.validates() ? training.validation_loss().read().raw_loss : sum / weights;
+  for (double& weight : untrained.weights) weight /= weights;
+  return untrained;
+}
+
 /// Trains by a plan that is compressed to `updates` updates, up to the first loss that is not
 /// finite. `peaks`: one for each parameter group. `after_update(loss)`: called after each update.
 ///
 /// The loss of the trial is the validation loss at the end or, without a validation loader, the
-/// mean training loss of the last quarter of the updates. It is infinite if a loss was not finite.
-/// At rates of 0 nothing is trained: the batches are only evaluated, which counts as no update.
-/// `AnyTraining`: Training, or a class with its functions.
-///
-/// At rates of 0, throws BadBatch if the loss of a batch is not finite.
+/// mean training loss of the last updates, each with its weight. Metrics are plain means. It is
+/// infinite if a loss was not finite. `AnyTraining`: Training, or a class with its functions.
 template <class AnyTraining, class AfterUpdate>
 Trial run_trial(AnyTraining& training, const TrainingPlan& plan, const std::vector<double>& peaks,
-                std::int64_t updates, AfterUpdate&& after_update) {
-  const std::int64_t averaged = std::max<std::int64_t>(1, updates / 4);
+                std::int64_t updates, const std::vector<double>& weights,
+                AfterUpdate&& after_update) {
+  const auto first = updates - static_cast<std::int64_t>(weights.size());
   Trial trial;
   trial.lr = peaks.front();
-  if (trial.lr == 0) {
-    for (std::int64_t update = 0; update < updates; ++update) {
-      const double loss = training.evaluate_without_update();
-      if (update >= updates - averaged) trial.loss += loss / static_cast<double>(averaged);
-      after_update(loss);
-    }
-    if (training.validates()) trial.loss = training.validation_loss().read().raw_loss;
-    return trial;
-  }
   while (trial.updates < updates) {
     training.follow(plan, step_of_plan(plan, trial.updates, updates), peaks);
     training.step();
@@ -65,10 +104,12 @@ Trial run_trial(AnyTraining& training, const TrainingPlan& plan, const std::vect
       trial.metrics.clear();
       return trial;
     }
-    if (trial.updates <= updates - averaged || training.validates()) continue;
-    const double share = 1 / static_cast<double>(averaged);
-    trial.loss += share * measured.raw_loss;
-    for (const auto& [name, value] : measured.metrics) trial.metrics[name] += share * value;
+    if (trial.updates <= first || training.validates()) continue;
+    const double weight = weights[static_cast<std::size_t>(trial.updates - first - 1)];
+    trial.loss += weight * measured.raw_loss;
+    for (const auto& [name, value] : measured.metrics) {
+      trial.metrics[name] += value / static_cast<double>(weights.size());
+    }
   }
   if (training.validates()) {
     Measurement measured = training.validation_loss().read();
@@ -103,12 +144,24 @@ class TrialTrainer {
     fingerprint.add("the plan", describe(plan_))
         .add("the learning rate of a trial", peaks)
         .add("the number of updates of a trial", updates);
+    const auto known = untrained_.find(updates);
+    if (known == untrained_.end()) {
+      const auto evaluate = [&](detail::Training& training) {
+        untrained_[updates] = detail::evaluate_untrained(training, updates, [&] {
+          if (after_update) after_update();
+        });
+      };
+      setup_.train(fingerprint, evaluate)->restore();
+    }
+    const detail::UntrainedBatches& untrained = untrained_.at(updates);
+    if (lr == 0) return {lr, 0, untrained.loss};
     Trial trial;
     const auto run = [&](detail::Training& training) {
-      trial = detail::run_trial(training, plan_, peaks, updates, [&](double loss) {
-        if (lr > 0) show(lr, loss);
-        if (after_update) after_update();
-      });
+      trial =
+          detail::run_trial(training, plan_, peaks, updates, untrained.weights, [&](double loss) {
+            show(lr, loss);
+            if (after_update) after_update();
+          });
     };
     setup_.train(fingerprint, run)->restore();
     return trial;
@@ -131,6 +184,7 @@ class TrialTrainer {
   const History& curve_;
   std::vector<double> present_;
   const TrainingPlan& plan_;
+  std::map<std::int64_t, detail::UntrainedBatches> untrained_;  // by the updates of a trial
   Iteration done_;
   std::optional<Progress> progress_;
 };
