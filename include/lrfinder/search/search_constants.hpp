@@ -39,9 +39,10 @@ struct SearchConstants {
   static constexpr double long_spacing = 0.3;
   /// A trial that lowers the loss by this share shows a descent.
   static constexpr double min_descent = 0.02;
-  /// A smaller descent of the short trials can be noise. Then the long trials decide, by a descent
-  /// of this share.
-  static constexpr double slight_descent = 0.003;
+  /// If no short trial shows a descent, the other updates allow fewer long trials, which are
+  /// longer. The first of them decides, by a descent of this share.
+  static constexpr double longer_trials = 3;
+  static constexpr double later_descent = 0.03;
   /// A smaller descent of the long trials gets a caveat.
   static constexpr double sure_descent = 0.05;
   /// If there is no descent, up to this many lower rates are tried, at twice the spacing.
