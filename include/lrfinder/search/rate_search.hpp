@@ -47,18 +47,20 @@ class RateSearch {
   /// Throws NoSuggestion if every rate that was tried harms, or if none changes anything.
   Suggestion run() {
     const TrialLevel short_level = short_trials();
-    const bool is_sure = descends(short_level);
-    const double share = is_sure ? Constants::long_trials : Constants::longer_trials;
-    TrialLevel long_level{length(static_cast<double>(left_) / share), Constants::long_spacing};
-    const double best = is_sure ? short_level.best_log_lr() : highest_harmless(short_level);
-    const double log_lr =
-        std::min(best - shift(short_level.updates, long_level.updates), highest_log_lr());
-    measure_untrained(long_level, log_lr);
-    if (!is_sure) {
-      run_trial(long_level, log_lr);
+    const double share = static_cast<double>(left_) / Constants::long_trials;
+    TrialLevel long_level{length(share), Constants::long_spacing};
+    const auto at_long_level = [&](double log_lr) {
+      return std::min(log_lr - shift(short_level.updates, long_level.updates), highest_log_lr());
+    };
+    double begin = at_long_level(short_level.best_log_lr());
+    measure_untrained(long_level, begin);
+    if (!descends(short_level)) {
+      const double harmless = at_long_level(highest_harmless(short_level));
+      run_trial(long_level, harmless);
       if (!(descent(long_level) > Constants::later_descent)) return without_descent(short_level);
+      if (descent(short_level) < Constants::slight_descent) begin = harmless;
     }
-    run_around(long_level, log_lr);
+    run_around(long_level, begin);
     require_progress(short_level, long_level);
     step_down(long_level, [&] { return !std::isfinite(long_level.best_loss()); });
     if (!std::isfinite(long_level.best_loss())) throw_no_suggestion(long_level);

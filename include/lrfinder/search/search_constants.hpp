@@ -39,10 +39,12 @@ struct SearchConstants {
   static constexpr double long_spacing = 0.3;
   /// A trial that lowers the loss by this share shows a descent.
   static constexpr double min_descent = 0.02;
-  /// If no short trial shows a descent, the other updates allow fewer long trials, which are
-  /// longer. The first of them decides, by a descent of this share.
-  static constexpr double longer_trials = 3;
+  /// If no short trial shows a descent, the training may begin slowly. One long trial, at the
+  /// highest rate that does no harm, decides by a descent of this share.
   static constexpr double later_descent = 0.03;
+  /// Then the best rate of the short trials still says where to look, if they lower the loss by
+  /// this share.
+  static constexpr double slight_descent = 0.005;
   /// A smaller descent of the long trials gets a caveat.
   static constexpr double sure_descent = 0.05;
   /// If there is no descent, up to this many lower rates are tried, at twice the spacing.

@@ -45,13 +45,14 @@ struct UntrainedBatches {
 /// Evaluates the batches of a trial of `updates` updates without training on them.
 /// `after_update()`: called after each update's batches.
 ///
-/// A batch with a loss far above the median counts less, by its untrained loss. So a rare large
-/// loss does not hide the others. This holds if no loss is negative.
+/// A batch whose untrained loss is more than three times the median counts less, so that a rare
+/// large loss does not hide the others. This holds if no loss is negative.
 ///
 /// Throws BadBatch if the loss of a batch is not finite.
 template <class AnyTraining, class AfterUpdate>
 UntrainedBatches evaluate_untrained(AnyTraining& training, std::int64_t updates,
                                     AfterUpdate&& after_update) {
+  constexpr double usual_losses = 3;  // in medians
   std::vector<double> losses;
   for (std::int64_t update = 0; update < updates; ++update) {
     losses.push_back(training.evaluate_without_update());
@@ -65,7 +66,8 @@ UntrainedBatches evaluate_untrained(AnyTraining& training, std::int64_t updates,
   const double lowest = *std::min_element(losses.begin(), losses.end());
   double sum = 0, weights = 0;
   for (std::size_t i = 0; i < losses.size(); ++i) {
-    if (lowest >= 0 && losses[i] > median) untrained.weights[i] = median / losses[i];
+    const double most = usual_losses * median;
+    if (lowest >= 0 && losses[i] > most) untrained.weights[i] = most / losses[i];
     sum += untrained.weights[i] * losses[i];
     weights += untrained.weights[i];
   }
