@@ -46,6 +46,7 @@ void print_suggestions(const Task& task) {
         return finder.find(batches, lrfinder::FindOptions().plan(plan).budget(budget));
       });
     }
+    print("suggestion()", task, name, [&] { return finder.suggestion(); });
     print("suggestion(plan)", task, name, [&] { return finder.suggestion(plan); });
     // The loss that a user would watch.
     const Batches held_back{{task.samples->held_input, task.samples->held_target}};

@@ -38,7 +38,9 @@ void round_column(std::vector<double>& column) {
 /// The history with five digits, to keep the files small.
 lrfinder::History shortened(lrfinder::History history) {
   history.wall_seconds = 0;
-  for (auto* column : {&history.lr, &history.loss, &history.raw_loss}) round_column(*column);
+  for (auto* column : {&history.lr, &history.loss, &history.raw_loss, &history.untrained_loss}) {
+    round_column(*column);
+  }
   for (auto& column : history.group_lr) round_column(column);
   return history;
 }

@@ -74,7 +74,8 @@ void add_suggestion(std::vector<Row>& rows, std::size_t task, const std::string&
 
 /// The history from iteration `begin` up to, not including, `end`.
 inline lrfinder::History slice(lrfinder::History history, std::size_t begin, std::size_t end) {
-  for (auto* column : {&history.lr, &history.loss, &history.raw_loss}) {
+  for (auto* column : {&history.lr, &history.loss, &history.raw_loss, &history.untrained_loss}) {
+    if (column->empty()) continue;
     *column = {column->begin() + static_cast<std::ptrdiff_t>(begin),
                column->begin() + static_cast<std::ptrdiff_t>(std::max(begin, end))};
   }

@@ -45,8 +45,8 @@ struct UntrainedBatches {
 /// Evaluates the batches of a trial of `updates` updates without training on them.
 /// `after_update()`: called after each update's batches.
 ///
-/// A batch whose untrained loss is more than three times the median counts less, so that a rare
-/// large loss does not hide the others. This holds if no loss is negative.
+/// A batch whose untrained loss is more than three times the median of those above 0 counts less,
+/// so that a rare large loss does not hide the others. This holds if no loss is negative.
 ///
 /// Throws BadBatch if the loss of a batch is not finite.
 template <class AnyTraining, class AfterUpdate>
@@ -62,23 +62,21 @@ UntrainedBatches evaluate_untrained(AnyTraining& training, std::int64_t updates,
   losses.erase(losses.begin(), losses.end() - averaged);
   UntrainedBatches untrained;
   untrained.weights.assign(losses.size(), 1);
-  const double median = quantile(losses, 0.5);
-  const double lowest = *std::min_element(losses.begin(), losses.end());
-  double sum = 0, weights = 0;
-  for (std::size_t i = 0; i < losses.size(); ++i) {
-    const double most = usual_losses * median;
-    if (lowest >= 0 && losses[i] > most) untrained.weights[i] = most / losses[i];
-    sum += untrained.weights[i] * losses[i];
-    weights += untrained.weights[i];
+  if (*std::min_element(losses.begin(), losses.end()) >= 0) {
+    std::vector<double> positive;  // an empty batch has a loss of 0, and tells nothing
+    for (const double loss : losses) {
+      if (loss > 0) positive.push_back(loss);
+    }
+    const double most = positive.empty() ? 0 : usual_losses * quantile(positive, 0.5);
+    for (std::size_t i = 0; i < losses.size(); ++i) {
+      if (losses[i] > most) untrained.weights[i] = most / losses[i];
+    }
   }
-  if (!(weights > 0)) {  // more than half of the losses are 0
-    untrained.weights.assign(losses.size(), 1);
-    sum = std::accumulate(losses.begin(), losses.end(), 0.0);
-    weights = static_cast<double>(losses.size());
-  }
-  untrained.loss =
-      training.validates() ? training.validation_loss().read().raw_loss : sum / weights;
-  for (double& weight : untrained.weights) weight /= weights;
+  const double sum = std::accumulate(untrained.weights.begin(), untrained.weights.end(), 0.0);
+  for (double& weight : untrained.weights) weight /= sum;
+  untrained.loss = training.validates() ? training.validation_loss().read().raw_loss
+                                        : std::inner_product(losses.begin(), losses.end(),
+                                                             untrained.weights.begin(), 0.0);
   return untrained;
 }
 

@@ -1,0 +1,56 @@
+#include <catch2.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include <lrfinder/search/trial_runner.hpp>
+
+namespace {
+
+// A training whose batches have these losses before any update.
+struct Untrained {
+  double evaluate_without_update() { return losses[next++]; }
+  bool validates() const { return false; }
+  lrfinder::detail::DeviceMeasurement validation_loss() { return {}; }
+
+  std::vector<double> losses;
+  std::size_t next = 0;
+};
+
+lrfinder::detail::UntrainedBatches evaluated(std::vector<double> losses) {
+  Untrained training{std::move(losses)};
+  const auto updates = static_cast<std::int64_t>(training.losses.size());
+  return lrfinder::detail::evaluate_untrained(training, updates, [] {});
+}
+
+}  // namespace
+
+TEST_CASE("the last quarter of the updates gives the loss of a trial") {
+  const auto batches = evaluated({9, 9, 9, 9, 9, 9, 1, 3});
+  CHECK(batches.weights == std::vector<double>{0.5, 0.5});
+  CHECK(batches.loss == 2);
+}
+
+TEST_CASE("a rare large loss counts less in a trial") {
+  std::vector<double> losses(12, 7);
+  losses.insert(losses.end(), {1, 1, 60, 1});
+  const auto batches = evaluated(losses);
+  CHECK(batches.weights[2] == Approx(0.05 * batches.weights[0]));  // 3 of 60
+  CHECK(batches.loss == Approx((1 + 1 + 3 + 1) / 3.05));
+}
+
+TEST_CASE("batches without a loss leave the others their weight") {
+  std::vector<double> losses(12, 7);
+  losses.insert(losses.end(), {0, 0, 2, 0});
+  const auto batches = evaluated(losses);
+  CHECK(batches.weights == std::vector<double>(4, 0.25));
+  CHECK(batches.loss == 0.5);
+  CHECK(evaluated(std::vector<double>(8, 0)).loss == 0);
+}
+
+TEST_CASE("losses of both signs count alike in a trial") {
+  std::vector<double> losses(12, 7);
+  losses.insert(losses.end(), {-1, 0.1, 60, 0.1});
+  CHECK(evaluated(losses).weights == std::vector<double>(4, 0.25));
+}
