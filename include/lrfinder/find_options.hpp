@@ -69,6 +69,8 @@ struct FindOptions {
       require_option(history_->lr.back() > 0, "FindOptions: the last rate of history (",
                      history_->lr.back(), ") must be positive");
       detail::require_column(history_->lr, history_->raw_loss, "raw_loss");
+      const auto& untrained = history_->untrained_loss;
+      if (!untrained.empty()) detail::require_column(history_->lr, untrained, "untrained_loss");
       for (const auto& rates : history_->group_lr) {
         detail::require_column(history_->lr, rates, "group_lr");
       }

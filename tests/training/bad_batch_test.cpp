@@ -130,6 +130,21 @@ TEST_CASE("with skip_bad_batches a test is as it would be without these batches"
   CHECK(without.settings.skipped_batches == 0);
 }
 
+TEST_CASE("without pairing skip_bad_batches records no untrained losses") {
+  Problem problem;
+  auto finder = problem.finder(TrainingOptions().skip_bad_batches(true));
+  finder.range_test(batches_with_nan(3), range_test().paired(false));
+  CHECK(finder.history().untrained_loss.empty());
+  CHECK(finder.history().settings.skipped_batches == 1);
+}
+
+TEST_CASE("a bad batch is named by a test that does not restore, too, and that restores then") {
+  Problem problem;
+  auto finder = problem.finder();
+  message_of(7, [&] { finder.range_test(batches_with_nan(7), range_test().restore(false)); });
+  CHECK(problem.differences() == "");
+}
+
 TEST_CASE("with skip_bad_batches a search leaves out the same batches in every trial") {
   Problem problem;
   auto finder = problem.finder(TrainingOptions().skip_bad_batches(true));

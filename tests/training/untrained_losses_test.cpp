@@ -80,6 +80,22 @@ struct CountingImpl : torch::nn::Module {
 };
 TORCH_MODULE(Counting);
 
+// Its buffer has room for the largest batch so far.
+struct GrowingImpl : torch::nn::Module {
+  GrowingImpl() : linear(register_module("linear", torch::nn::Linear(4, 3))) {
+    scratch = register_buffer("scratch", torch::zeros({4, 4}));
+  }
+  Tensor forward(const Tensor& input) {
+    const torch::NoGradGuard without_gradients;
+    torch::mul_out(scratch, input, torch::ones({1}));
+    const torch::AutoGradMode with_gradients(true);
+    return linear->forward(scratch.clone());
+  }
+  torch::nn::Linear linear;
+  Tensor scratch;
+};
+TORCH_MODULE(Growing);
+
 struct ScalingImpl : torch::nn::Module {
   ScalingImpl() : linear(register_module("linear", torch::nn::Linear(4, 3))) {}
   Tensor forward(Tensor input) { return linear->forward(input.mul_(0.5)); }
@@ -155,6 +171,78 @@ TEST_CASE("a model with a state that nobody sees is not paired, and a warning sa
   const Warnings warnings;
   CHECK(tests.of(usual).untrained_loss.empty());
   CHECK_THAT(warnings.texts.at(0), Catch::Contains("keeps a state of its own"));
+}
+
+TEST_CASE(
+    "an optimizer that replaces the memory of the weights ends the pairing, and a warning says "
+    "why") {
+  Sequential tests{[] { return torch::nn::Sequential(torch::nn::Linear(4, 3)); }};
+  struct Replacing : torch::optim::SGD {
+    using SGD::SGD;
+    Tensor step(LossClosure closure = nullptr) override {
+      const Tensor loss = SGD::step(std::move(closure));
+      const torch::NoGradGuard without_gradients;
+      for (Tensor& parameter : param_groups()[0].params()) parameter.set_data(parameter.clone());
+      return loss;
+    }
+  };
+  tests.make_optimizer = [](const std::vector<Tensor>& parameters) {
+    return std::make_unique<Replacing>(parameters, torch::optim::SGDOptions(1e-3));
+  };
+  const Warnings warnings;
+  const History history = tests.of(usual);
+  CHECK(history.untrained_loss.empty());
+  CHECK(history.size() == 12);
+  CHECK_THAT(warnings.texts.at(0), Catch::Contains("replaces the memory of parameters"));
+  CHECK(history.raw_loss == tests.of(RangeTestOptions(usual).paired(false)).raw_loss);
+}
+
+TEST_CASE("a buffer that grows in a forward pass ends the pairing and stays whole") {
+  Tests<Growing> tests{[] { return Growing(); }};
+  tests.data = class_batches(2, 6, 4, 3);
+  for (auto& batch : class_batches(5, 60, 4, 3)) tests.data.push_back(batch);
+  const Warnings warnings;
+  const History history = tests.of(usual);
+  CHECK(history.untrained_loss.empty());
+  CHECK(history.raw_loss == tests.of(RangeTestOptions(usual).paired(false)).raw_loss);
+}
+
+TEST_CASE("a model that asks whether its output requires gradients is measured with them") {
+  Sequential tests{[] { return torch::nn::Sequential(torch::nn::Linear(4, 3)); }};
+  tests.criterion = [](const Tensor& output, const Tensor& target) {
+    output.retain_grad();
+    return torch::nn::functional::cross_entropy(output, target);
+  };
+  check(tests);
+}
+
+TEST_CASE("gradients that an untrained loss leaves behind are not those of the training") {
+  Tests<Slope> tests{[] { return Slope(); }};
+  tests.criterion = [](const Tensor& slope, const Tensor&) {
+    slope.square().mean().backward({}, /*retain_graph=*/true);  // adds to the gradients
+    return (slope - 1).square().mean();
+  };
+  check(tests);
+}
+
+TEST_CASE("a criterion that trains another optimizer is not paired") {
+  torch::manual_seed(1);
+  auto model = small_classifier();
+  torch::nn::Linear other(3, 3);
+  torch::optim::SGD optimizer(model->parameters(), 1e-3);
+  torch::optim::Adam its_optimizer(other->parameters(), 1e-3);
+  int trained = 0;
+  LRFinder finder(model, optimizer, [&](const Tensor& output, const Tensor& target) {
+    its_optimizer.zero_grad();
+    classification(other->forward(output.detach()), target).backward();
+    its_optimizer.step();
+    ++trained;
+    return classification(output, target);
+  });
+  finder.also_restore(other, its_optimizer);
+  finder.range_test(class_batches(7, 6, 4, 3), usual);
+  CHECK(trained == 12);
+  CHECK(finder.history().untrained_loss.empty());
 }
 
 TEST_CASE("with a validation loader nothing is paired") {

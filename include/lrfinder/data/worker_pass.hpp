@@ -85,9 +85,12 @@ class WorkerPass {
 
   void load_next() {
     while (requests_.size() < at_once_) {
+      const RandomState before_request(device_);
       auto request = Access::request(loader_);
       if (!request) break;
       requests_.push_back(std::move(*request));
+      // A sampler that draws must be asked when its batch is wanted.
+      if (before_request.has_changed()) most_at_once_ = at_once_ = 1;
     }
     const RandomState before(device_);
     load(std::min(at_once_, requests_.size()));

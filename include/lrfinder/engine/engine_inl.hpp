@@ -97,28 +97,31 @@ LRFINDER_INLINE void Engine::record(const RangeTestSettings& range, const RangeT
     if (progress) (*progress)(iteration);
     return session.goes_on(!session.is_rank_0() || options.on_iteration()(iteration));
   };
-  const bool is_paired = options.paired() && !range.validation;
+  // A criterion that trains another optimizer would train it twice.
+  const bool is_paired = options.paired() && !range.validation && trained_.optimizers.size() == 1;
   bool is_suspect = false;  // whether the loss may be not finite because of the data
   const auto test = [&](Training& training) {
-    Recorder recorder(range);
+    Recorder recorder(range, is_paired);
     try {
       const auto in_flight = iterations_in_flight(options, setup.settings());
       const StopReason reason = RangeTestLoop(range, in_flight, recorder, goes_on).run(training);
       if (is_paired && !recorder.is_paired()) {
         TORCH_WARN(
-            "LRFinder: the first batch has another loss when it is evaluated again, so the model "
-            "or the criterion keeps a state of its own, and untrained losses are not measured. "
-            "Call also_restore() with the tensors of that state, or set "
+            "LRFinder: the losses of the batches at the starting weights are not recorded. The "
+            "model, the criterion or the optimizer keeps a state of its own, which shows in the "
+            "loss of the first batch, or replaces the memory of parameters or buffers. Call "
+            "also_restore() with the tensors of that state, or set "
             "RangeTestOptions().paired(false)");
       }
       const auto untrained = recorder.untrained_loss_at_end();
-      is_suspect =
-          reason == StopReason::non_finite_loss && !(untrained && std::isfinite(*untrained));
-      if (is_suspect && untrained && !session.is_single_process()) {
-        throw BadBatch(concat("LRFinder: the loss of update ", recorder.size(), " is ", *untrained,
-                              " before any update on some rank, so no learning rate is to blame"),
-                       static_cast<std::int64_t>(recorder.size()));
+      const bool is_bad = untrained && !std::isfinite(*untrained);
+      if (is_bad) {
+        throw BadBatch(
+            concat("LRFinder: the loss of update ", recorder.size(), " (counted from 0) is ",
+                   *untrained, " before any update, so no learning rate is to blame"),
+            static_cast<std::int64_t>(recorder.size()) * range.accumulation_steps);
       }
+      is_suspect = reason == StopReason::non_finite_loss && !untrained;
       if (is_all) session.end();
       history_ = recorder.finish(reason);
       history_.settings.skipped_batches = training.skipped_batches();
@@ -129,13 +132,19 @@ LRFINDER_INLINE void Engine::record(const RangeTestSettings& range, const RangeT
   };
   std::unique_ptr<SavedState> before;
   try {
-    before = setup.train(fingerprint_of(range, setup.settings(), is_paired), test,
-                         is_paired || setup.settings().options.skip_bad_batches());
+    const auto evaluate = [&](Training& training) {
+      for (std::size_t i = 0; i <= history_.size(); ++i) training.evaluate_without_update();
+    };
+    try {
+      before = setup.train(fingerprint_of(range, setup.settings(), is_paired), test,
+                           is_paired || setup.settings().options.skip_bad_batches());
+    } catch (const BadBatch&) {
+      if (session.is_single_process()) setup.train({}, evaluate)->restore();  // names the batch
+      throw;
+    }
     if (is_suspect && options.restore() && session.is_single_process()) {
       before->restore();
-      before = setup.train({}, [&](Training& training) {
-        for (std::size_t i = 0; i <= history_.size(); ++i) training.evaluate_without_update();
-      });
+      before = setup.train({}, evaluate);
     }
   } catch (...) {
     if (const auto first = std::exchange(unrestored_, nullptr)) restore_after_exception(*first);

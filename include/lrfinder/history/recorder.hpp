@@ -67,8 +67,9 @@ class DivergenceRule {
 /// iterations. With the default of 0.05 these are 19 iterations.
 class Recorder {
  public:
-  /// `settings`: those of the test, checked.
-  explicit Recorder(RangeTestSettings settings) : divergence_(settings) {
+  /// `settings`: those of the test, checked. `is_paired`: whether untrained losses are recorded.
+  explicit Recorder(RangeTestSettings settings, bool is_paired = true)
+      : divergence_(settings), is_paired_(is_paired) {
     if (settings.smooth_f > 0) new_weight_ = settings.smooth_f;
     if (settings.start_lr.size() > 1) history_.group_lr.resize(settings.start_lr.size());
     current_.num_iter = settings.num_iter;
@@ -81,12 +82,14 @@ class Recorder {
   ///
   /// After an exception (std::bad_alloc) the history holds the iterations before this one.
   bool record(const std::vector<double>& group_lr, Measurement measured) {
+    if (!is_paired_) measured.untrained_loss.reset();
     if (!std::isfinite(measured.raw_loss) || !std::isfinite(measured.untrained_loss.value_or(0))) {
       untrained_loss_at_end_ = measured.untrained_loss;
       return false;
     }
-    if (history_.empty()) is_paired_ = agrees_before_training(measured);
-    if (!is_paired_) measured.untrained_loss.reset();
+    const bool goes_on_paired =
+        history_.empty() ? agrees_before_training(measured) : measured.untrained_loss.has_value();
+    if (is_paired_ && !goes_on_paired) end_pairing(measured);
     current_.index = static_cast<std::int64_t>(history_.size());
     current_.lr = group_lr.front();
     current_.group_lr = group_lr;
@@ -108,9 +111,9 @@ class Recorder {
   /// Whether the last recorded loss has passed the divergence threshold.
   bool has_diverged() const noexcept { return has_diverged_; }
 
-  /// Whether the untrained losses are recorded. No longer after a first iteration in which they
-  /// differ from the raw loss by more than 1 %, though nothing has been trained: the model then
-  /// keeps a state that one more forward pass changes.
+  /// Whether the untrained losses are recorded. No longer after an iteration without one, or after
+  /// a first iteration in which it differs from the raw loss by more than 1 %, though nothing has
+  /// been trained: the model then keeps a state that one more forward pass changes.
   bool is_paired() const noexcept { return is_paired_; }
 
   /// Number of recorded iterations.
@@ -139,6 +142,15 @@ class Recorder {
            tolerance * std::fmax(std::fabs(first.raw_loss), std::fabs(*first.untrained_loss));
   }
 
+  // Goes on as if no untrained loss had been measured.
+  void end_pairing(Measurement& measured) {
+    is_paired_ = false;
+    measured.untrained_loss.reset();
+    history_.untrained_loss.clear();
+    divergence_ = DivergenceRule(history_.settings);
+    for (const double loss : history_.raw_loss) divergence_.add(loss, std::nullopt);
+  }
+
   /// Calls `visit` with each column and its value in the current iteration.
   template <class Visit>
   void each_column(Visit visit) {
@@ -156,8 +168,8 @@ class Recorder {
   History history_;
   Iteration current_;
   DivergenceRule divergence_;
+  bool is_paired_;
   bool has_diverged_ = false;
-  bool is_paired_ = true;
   std::optional<double> untrained_loss_at_end_;
   double new_weight_ = 1;  // weight of a new loss in the smoothed loss
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();

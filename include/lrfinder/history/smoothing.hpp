@@ -49,6 +49,8 @@ namespace lrfinder::detail {
 inline std::vector<double> without_smoothing(const std::vector<double>& losses,
                                              const Smoothing& smoothing) {
   const auto& [factor, bias_correction] = smoothing;
+  detail::require_option(factor > 0 && factor <= 1, "Smoothing: factor (", factor,
+                         ") must be above 0 and at most 1");
   if (factor == 1) return losses;
   std::vector<double> raw;
   double last = 0;

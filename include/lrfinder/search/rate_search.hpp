@@ -53,7 +53,7 @@ class RateSearch {
       return std::min(log_lr - shift(short_level.updates, long_level.updates), highest_log_lr());
     };
     double begin = at_long_level(short_level.best_log_lr());
-    measure_untrained(long_level, begin);
+    measure_untrained(long_level);
     if (!descends(short_level)) {
       const double harmless = at_long_level(highest_harmless(short_level));
       run_trial(long_level, harmless);
@@ -73,7 +73,7 @@ class RateSearch {
     const double share = Constants::short_share * static_cast<double>(settings_.updates);
     TrialLevel level{length(share / Constants::short_trials), Constants::short_spacing};
     const double log_lr = std::min(std::log10(settings_.around), highest_log_lr());
-    measure_untrained(level, log_lr);
+    measure_untrained(level);
     run_around(level, log_lr);
     // Rates above a divergence may all give the same loss. The descent is then at lower rates.
     step_down(level, [&] { return !descends(level); });
@@ -81,14 +81,9 @@ class RateSearch {
     return level;
   }
 
-  // Measures the loss without training on the batches of a level. `log_lr`: the rate around which
-  // its trials begin.
-  void measure_untrained(TrialLevel& level, double log_lr) {
-    std::vector<double> likely_next;
-    for (const double rate : new_rates_around(level, log_lr)) {
-      likely_next.push_back(std::pow(10, rate));
-    }
-    level.untrained_loss = run_trials_({0}, level.updates, likely_next).front().loss;
+  // Measures the loss without training on the batches of a level.
+  void measure_untrained(TrialLevel& level) {
+    level.untrained_loss = run_trials_({0}, level.updates, {}).front().loss;
     if (!std::isfinite(level.untrained_loss)) {
       throw NoSuggestion(concat("LRFinder: the loss is ", level.untrained_loss,
                                 " before any update; look at the validation data, the criterion "
@@ -113,17 +108,13 @@ class RateSearch {
   double highest_log_lr() const { return std::log10(settings_.highest_lr); }
   bool is_allowed(double log_lr) const { return log_lr <= highest_log_lr(); }
 
-  std::vector<double> new_rates_around(const TrialLevel& level, double log_lr) const {
+  void run_around(TrialLevel& level, double log_lr) {
     std::vector<double> around;
     for (const double step : {0.0, level.spacing, -level.spacing}) {
       const bool is_new = level.losses.count(log_lr + step) == 0;
       if (is_new && is_allowed(log_lr + step)) around.push_back(log_lr + step);
     }
-    return around;
-  }
-
-  void run_around(TrialLevel& level, double log_lr) {
-    run_trials(level, new_rates_around(level, log_lr));
+    run_trials(level, around);
   }
 
   bool has_updates_for(const TrialLevel& level) const { return left_ >= level.updates; }

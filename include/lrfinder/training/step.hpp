@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <tuple>
 #include <typeinfo>
 #include <utility>
 #include <vector>
@@ -14,6 +15,7 @@
 #include <lrfinder/data/any_loader.hpp>
 #include <lrfinder/distributed/session.hpp>
 #include <lrfinder/error.hpp>
+#include <lrfinder/snapshot/random_state.hpp>
 #include <lrfinder/torch/compatibility.hpp>
 #include <lrfinder/torch/gradients.hpp>
 #include <lrfinder/torch/measurement.hpp>
@@ -122,7 +124,7 @@ class Step {
 
   void fetch_and_differentiate() {
     batches_of_step_.clear();
-    untrained_loss_ = {};
+    untrained_loss_.reset();
     const auto next_batch = [&](std::size_t) -> AnyBatch& {
       if (closure_ == Closure::unused) batches_of_step_.clear();
       batches_of_step_.push_back(next_with_untrained_loss());
@@ -138,14 +140,32 @@ class Step {
   // Returns the next batch, after its untrained loss was measured if that is wanted.
   std::shared_ptr<AnyBatch> next_with_untrained_loss() {
     if (!untrained_) return batches_.next();
-    const auto untrained_loss_of = [&](AnyBatch& batch) { return untrained_->of(batch); };
+    std::shared_ptr<AnyBatch> batch;
+    torch::Tensor loss;
     if (settings_.options.skip_bad_batches()) {
-      auto [batch, loss] = next_with_finite(untrained_loss_of);
-      untrained_loss_.add(loss, 1);
-      return std::move(batch);
+      std::tie(batch, loss) = next_with_finite([&](AnyBatch& of) {
+        const torch::Tensor untrained = untrained_->of(of);
+        if (!untrained.defined()) {
+          throw InvalidOption(
+              "LRFinder: TrainingOptions::skip_bad_batches does not go with a model or an "
+              "optimizer "
+              "that replaces the memory of parameters or buffers; leave it out");
+        }
+        return untrained;
+      });
+    } else {
+      batch = batches_.next();
+      loss = untrained_->of(*batch);
     }
-    auto batch = batches_.next();
-    untrained_loss_.add(untrained_loss_of(*batch), 1);
+    if (!loss.defined()) {
+      untrained_.reset();
+      untrained_loss_.reset();
+      return batch;
+    }
+    if (settings_.options.accumulation_steps() > 1) {
+      loss = loss / settings_.options.accumulation_steps();
+    }
+    untrained_loss_ = untrained_loss_.defined() ? untrained_loss_ + loss : loss;
     return batch;
   }
 
@@ -155,12 +175,14 @@ class Step {
   std::pair<std::shared_ptr<AnyBatch>, torch::Tensor> next_with_finite(LossOf&& loss_of) {
     while (true) {
       auto batch = batches_.next();
+      const RandomState random(settings_.placement.device);
       torch::Tensor loss = loss_of(*batch);
       const auto value = loss.template item<double>();
       if (std::isfinite(value)) return {std::move(batch), std::move(loss)};
       if (!settings_.options.skip_bad_batches()) {
         throw_bad_batch(*batch, batches_.last_index(), value);
       }
+      random.restore();  // a training that passes over the batch draws nothing for it
       batches_.leave_out_last();
     }
   }
@@ -196,7 +218,8 @@ class Step {
       samples += batch.samples();
     }
     measured.loss.add(sum, 1);
-    measured.untrained_loss = std::exchange(untrained_loss_, {});
+    if (untrained_loss_.defined())
+      measured.untrained_loss.add(std::exchange(untrained_loss_, torch::Tensor()), 1);
     return session_.after_backward(std::move(measured), static_cast<double>(samples));
   }
 
@@ -224,7 +247,7 @@ class Step {
   GradientScaler scaler_;
   bool skipped_ = false;
   DeviceMeasurement measured_;
-  DeviceMean untrained_loss_;                               // of the batches of the present update
+  torch::Tensor untrained_loss_;                            // of the batches of the present update
   bool needs_gradients_ = false;                            // the loss, even if nothing is trained
   torch::Tensor grad_norm_;                                 // undefined if it is not recorded
   std::vector<std::shared_ptr<AnyBatch>> batches_of_step_;  // that are needed again

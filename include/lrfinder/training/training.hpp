@@ -11,6 +11,7 @@
 #include <torch/torch.h>
 
 #include <lrfinder/data/any_loader.hpp>
+#include <lrfinder/detail/text.hpp>
 #include <lrfinder/distributed/fingerprint.hpp>
 #include <lrfinder/distributed/session.hpp>
 #include <lrfinder/error.hpp>
@@ -120,7 +121,8 @@ class TrainingSetup {
   const TrainedObjects& trained() const noexcept { return trained_; }
   const TrainingSettings& settings() const noexcept { return settings_; }
 
-  /// How many batches were left out, because their loss is not finite before any update.
+  /// How many batches were left out in all trainings together, each counted once, because their
+  /// loss is not finite before any update.
   std::size_t skipped_batches() const { return batches_.left_out(); }
 
   /// Saves the state, and calls `use` with a training that starts from it. `fingerprint`: the
@@ -187,7 +189,14 @@ class TrainingSetup {
     try {
       return std::make_optional<UntrainedLosses>(trained_, settings_);
     } catch (const Error& reason) {
-      if (!session_.is_single_process() || settings_.options.skip_bad_batches()) throw;
+      if (!session_.is_single_process() || settings_.options.skip_bad_batches()) {
+        throw InvalidOption(
+            concat("LRFinder: the losses of the batches at the starting weights cannot be "
+                   "measured, because ",
+                   reason.what(),
+                   "; set RangeTestOptions().paired(false), and "
+                   "TrainingOptions().skip_bad_batches(false)"));
+      }
       TORCH_WARN(
           "LRFinder: the losses of the batches at the starting weights are not measured, so "
           "suggestions rest on the raw losses: ",

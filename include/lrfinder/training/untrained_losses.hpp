@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -33,7 +34,10 @@ inline torch::Tensor evaluate_only(AnyBatch& batch, const TrainingSettings& sett
       const torch::NoGradGuard without_gradients;
       return evaluate(batch, settings);
     } catch (const std::exception& error) {
-      if (std::string_view(error.what()).find("require grad") == std::string_view::npos) throw;
+      const std::string_view message = error.what();
+      const bool asks_for_gradients = message.find("require grad") != message.npos ||
+                                      message.find("requires_grad") != message.npos;
+      if (!asks_for_gradients) throw;
     }
     needs_gradients = true;
     random.restore();
@@ -54,8 +58,8 @@ class StartingWeights {
   /// the copies would take more than half of the free memory.
   explicit StartingWeights(const TrainedObjects& trained) {
     const torch::NoGradGuard without_gradients;
-    const auto copy = [this](const torch::Tensor& tensor) { add(tensor); };
     AttributeCopies copies;
+    const auto copy = [this](const torch::Tensor& tensor) { add(tensor); };
     for (const ModuleHandle& module : trained.modules) {
       module.each_parameter(copy);
       module.each_buffer(copy);
@@ -72,21 +76,55 @@ class StartingWeights {
     }
     for (const torch::Tensor& tensor : trained.tensors) add(tensor);
     require_memory();
-    for (auto& [present, other] : storages_) {
-      other = bytes_of(present).clone().storage();
-    }
+    for (auto& [present, other] : storages_) other = bytes_of(present).clone().storage();
   }
 
-  /// During its lifetime, the model has the starting weights.
+  /// Whether all tensors still lie in the memory in which they were copied. No longer after a
+  /// set_data() or a resize.
+  bool are_in_place() const {
+    return std::all_of(tensors_.begin(), tensors_.end(), [](const auto& placed) {
+      const auto& [tensor, original] = placed;
+      return tensor.is_alias_of(original) && tensor.storage_offset() == original.storage_offset() &&
+             tensor.sizes() == original.sizes() && tensor.strides() == original.strides();
+    });
+  }
+
+  /// Puts all tensors back into that memory.
+  void put_in_place() const {
+    for (const auto& [tensor, original] : tensors_) tensor.set_data(original);
+  }
+
+  /// During its lifetime, the model has the starting weights and no gradients.
   class InUse {
    public:
-    explicit InUse(StartingWeights& weights) : weights_(weights) { weights_.exchange(); }
+    explicit InUse(StartingWeights& weights) : weights_(weights) {
+      for (const auto& placed : weights.tensors_) {
+        const torch::Tensor& tensor = placed.first;
+        gradients_.push_back(tensor.is_leaf() ? tensor.grad() : torch::Tensor());
+      }
+      exchange_gradients();
+      weights_.exchange();
+    }
     InUse(const InUse&) = delete;
     InUse& operator=(const InUse&) = delete;
-    ~InUse() { weights_.exchange(); }
+    ~InUse() {
+      weights_.exchange();
+      exchange_gradients();
+    }
 
    private:
+    // A loss that needs gradients may leave some in the model.
+    void exchange_gradients() noexcept {
+      for (std::size_t i = 0; i < gradients_.size(); ++i) {
+        const torch::Tensor& tensor = weights_.tensors_[i].first;
+        if (tensor.is_leaf()) tensor.mutable_grad() = is_aside_ ? gradients_[i] : torch::Tensor();
+      }
+      is_aside_ = !is_aside_;
+    }
+
     StartingWeights& weights_;
+    std::vector<torch::Tensor> gradients_;
+    bool is_aside_ = false;
   };
 
  private:
@@ -100,10 +138,11 @@ class StartingWeights {
   };
 
   void add(const torch::Tensor& tensor) {
-    if (!tensor.defined()) return;
+    if (!tensor.defined() || !seen_.insert(tensor.unsafeGetTensorImpl()).second) return;
     if (tensor.layout() != torch::kStrided || !tensor.has_storage()) {
       throw Error("a tensor of the model is not strided");
     }
+    tensors_.emplace_back(tensor, tensor.variable_data());
     const at::Storage& storage = tensor.storage();
     if (!seen_.insert(storage.unsafeGetStorageImpl()).second || storage.nbytes() == 0) return;
     storages_.emplace_back(storage, at::Storage());
@@ -128,6 +167,9 @@ class StartingWeights {
 
   void exchange() noexcept {
     for (auto& [present, other] : storages_) {
+      const std::size_t size = present.nbytes();
+      present.set_nbytes(other.nbytes());
+      other.set_nbytes(size);
       at::DataPtr of_present = present.set_data_ptr(at::DataPtr());
       present.set_data_ptr_noswap(other.set_data_ptr(at::DataPtr()));
       other.set_data_ptr_noswap(std::move(of_present));
@@ -138,6 +180,7 @@ class StartingWeights {
     }
   }
 
+  std::vector<std::pair<torch::Tensor, torch::Tensor>> tensors_;  // with their places
   std::vector<std::pair<at::Storage, at::Storage>> storages_;
   std::vector<Attribute> attributes_;
   std::unordered_set<const void*> seen_;
@@ -151,26 +194,27 @@ class UntrainedLosses {
   UntrainedLosses(const TrainedObjects& trained, const TrainingSettings& settings)
       : weights_(trained), settings_(settings) {}
 
-  /// Returns the loss of a batch. Changes neither the batch nor the random state.
+  /// Returns the loss of a batch. Changes neither the batch nor the random state. Undefined if the
+  /// model's tensors have been moved, by the training or by this evaluation.
   torch::Tensor of(AnyBatch& batch) {
+    if (!weights_.are_in_place()) return {};
     const RandomState random(settings_.placement.device);
-    const std::shared_ptr<AnyBatch> copy = writes_into_batches_ ? batch.copy() : nullptr;
-    const std::size_t writes = copy ? copy->tensors().writes : 0;
+    const std::shared_ptr<AnyBatch> copy = batch.copy();  // the model may write into it
     torch::Tensor loss;
     {
       const StartingWeights::InUse in_use(weights_);
-      loss = evaluate_only(copy ? *copy : batch, settings_, needs_gradients_);
+      loss = evaluate_only(*copy, settings_, needs_gradients_);
     }
-    if (copy) writes_into_batches_ = copy->tensors().writes != writes;
     random.restore();
-    return loss;
+    if (weights_.are_in_place()) return loss;
+    weights_.put_in_place();
+    return {};
   }
 
  private:
   StartingWeights weights_;
   const TrainingSettings& settings_;
   bool needs_gradients_ = false;
-  bool writes_into_batches_ = true;  // whether the model may; the first batch shows it
 };
 
 }  // namespace lrfinder::detail
