@@ -83,8 +83,8 @@ class LRFinder {
   ///
   /// Returns history(). Throws InvalidOption, EmptyLoader, InvalidStep or SnapshotError, and any
   /// exception of the user's code. With TrainingOptions::data_parallel it also throws RankFailed,
-  /// if another rank has ended the test. After an exception everything is restored, and history()
-  /// holds the iterations before the exception.
+  /// if another rank has ended the test. After an exception everything is what it was before the
+  /// call, and history() holds the iterations before the exception.
   template <class TrainLoader>
   const History& range_test(TrainLoader&& train_loader, const RangeTestOptions& options = {}) {
     auto training = erased(train_loader, "training loader");
@@ -195,8 +195,12 @@ class LRFinder {
     return *this;
   }
 
-  /// Restores the state before the first range test that ran with `restore(false)`. Does nothing
-  /// after tests that restored everything themselves. So reset() can never undo real training.
+  /// Restores the state before the range test that ran with `restore(false)`. If several such tests
+  /// followed each other, it is the state before the first of them; training in between begins a
+  /// new row. Does nothing after tests that restored everything themselves.
+  ///
+  /// This undoes whatever happened since, real training included. No other function undoes
+  /// training: find() begins with the same restore, but only if the model is as the test left it.
   ///
   /// Throws SnapshotError if something could not be restored.
   void reset() { engine_.reset(); }
