@@ -481,6 +481,28 @@ TEST_CASE("reset after an automatic restore leaves later training alone") {
   CHECK(trained.differences(Everything(*model, optimizer)).empty());
 }
 
+TEST_CASE("an optimizer, a model or a tensor that is named twice is restored once") {
+  torch::manual_seed(1);
+  auto model = small_classifier();
+  const auto kind = GENERATE("SGD", "Adam");
+  std::unique_ptr<torch::optim::Optimizer> optimizer;
+  if (kind == std::string("SGD")) {
+    optimizer = std::make_unique<torch::optim::SGD>(model->parameters(),
+                                                    torch::optim::SGDOptions(1e-3).momentum(0.9));
+  } else {
+    optimizer = std::make_unique<torch::optim::Adam>(model->parameters(), 1e-3);
+  }
+  const auto batches = class_batches(3, 5, 4, 3);
+  train(model, *optimizer, batches);
+  const Everything before(*model, *optimizer);
+  torch::Tensor weight = model->parameters()[0];
+  LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss());
+  finder.also_restore(*optimizer, model, weight).also_restore(*optimizer, model, weight);
+  finder.range_test(batches, RangeTestOptions().num_iter(6));
+  CHECK(before.differences(Everything(*model, *optimizer)) == "");
+  train(model, *optimizer, batches);
+}
+
 TEST_CASE("an exception from user code arrives as thrown, and everything is restored") {
   struct Trouble : std::exception {};
   torch::manual_seed(1);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <ostream>
 #include <string>
 #include <type_traits>
@@ -185,7 +186,7 @@ class LRFinder {
 
   /// Names other objects that the criterion trains or changes, so that they are restored, too. They
   /// are modules (passed like the model), optimizers or tensors, for example the discriminator of a
-  /// GAN and its optimizer. All of them must outlive the finder.
+  /// GAN and its optimizer. All of them must outlive the finder. To name one twice changes nothing.
   ///
   /// Throws InvalidOption if a module is empty.
   template <class... Others>
@@ -222,8 +223,9 @@ class LRFinder {
       engine_.trained().modules.emplace_back(detail::module_of(other));
     } else if constexpr (std::is_same_v<Other, torch::Tensor>) {
       engine_.trained().tensors.push_back(other);
-    } else {
-      engine_.trained().optimizers.push_back(&other);
+    } else {  // one that is named twice is saved once: a second copy of its state would dangle
+      auto& all = engine_.trained().optimizers;
+      if (std::find(all.begin(), all.end(), &other) == all.end()) all.push_back(&other);
     }
   }
 
