@@ -393,6 +393,53 @@ TEST_CASE("reset brings back the state before the first test that was not restor
   CHECK(before.differences(Everything(*model, optimizer)).empty());
 }
 
+TEST_CASE("training after a test that was not restored is undone by nothing but reset") {
+  torch::manual_seed(1);
+  auto model = small_classifier();
+  torch::optim::SGD optimizer(model->parameters(), 1e-3);
+  const auto batches = class_batches(3, 5, 4, 3);
+  bool fails = false;
+  LRFinder finder(model, optimizer, [&](const torch::Tensor& output, const torch::Tensor& target) {
+    if (fails) throw std::runtime_error("enough");
+    return torch::nn::functional::cross_entropy(output, target);
+  });
+  const RangeTestOptions options = RangeTestOptions().start_lr(1e-3).num_iter(6);
+  const Everything before(*model, optimizer);
+  finder.range_test(batches, RangeTestOptions(options).restore(false));
+  train(model, optimizer, batches);
+  const Everything trained(*model, optimizer);
+  SECTION("a test that cannot begin") {
+    finder.options().snapshot(lrfinder::Snapshot::disk).snapshot_dir("/no/such/folder");
+    CHECK_THROWS_AS(finder.range_test(batches, options), lrfinder::SnapshotError);
+    CHECK_THROWS_AS(finder.find(batches), lrfinder::SnapshotError);
+  }
+  SECTION("a test that throws") {
+    fails = true;
+    CHECK_THROWS_WITH(finder.range_test(batches, options), "enough");
+    CHECK_THROWS_WITH(finder.find(batches), "enough");
+  }
+  SECTION("a test that restores") { finder.range_test(batches, options); }
+  CHECK(trained.differences(Everything(*model, optimizer)) == "");
+  finder.reset();
+  CHECK(before.differences(Everything(*model, optimizer)) == "");
+}
+
+TEST_CASE("reset after training between two unrestored tests restores what was trained") {
+  torch::manual_seed(1);
+  auto model = small_classifier();
+  torch::optim::Adam optimizer(model->parameters(), 1e-3);
+  const auto batches = class_batches(3, 5, 4, 3);
+  LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+  const auto options = RangeTestOptions().start_lr(1e-3).num_iter(6).restore(false);
+  finder.range_test(batches, options);
+  train(model, optimizer, batches);
+  const Everything trained(*model, optimizer);
+  finder.range_test(batches, options);
+  finder.range_test(batches, options);
+  finder.reset();
+  CHECK(trained.differences(Everything(*model, optimizer)) == "");
+}
+
 TEST_CASE("a finder refuses a test inside its own test, and restores everything") {
   torch::manual_seed(1);
   auto model = small_classifier();
@@ -428,6 +475,28 @@ TEST_CASE("reset after an automatic restore leaves later training alone") {
   const Everything trained(*model, optimizer);
   finder.reset();
   CHECK(trained.differences(Everything(*model, optimizer)).empty());
+}
+
+TEST_CASE("an optimizer, a model or a tensor that is named twice is restored once") {
+  torch::manual_seed(1);
+  auto model = small_classifier();
+  const auto kind = GENERATE("SGD", "Adam");
+  std::unique_ptr<torch::optim::Optimizer> optimizer;
+  if (kind == std::string("SGD")) {
+    optimizer = std::make_unique<torch::optim::SGD>(model->parameters(),
+                                                    torch::optim::SGDOptions(1e-3).momentum(0.9));
+  } else {
+    optimizer = std::make_unique<torch::optim::Adam>(model->parameters(), 1e-3);
+  }
+  const auto batches = class_batches(3, 5, 4, 3);
+  train(model, *optimizer, batches);
+  const Everything before(*model, *optimizer);
+  torch::Tensor weight = model->parameters()[0];
+  LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss());
+  finder.also_restore(*optimizer, model, weight).also_restore(*optimizer, model, weight);
+  finder.range_test(batches, RangeTestOptions().num_iter(6));
+  CHECK(before.differences(Everything(*model, *optimizer)) == "");
+  train(model, *optimizer, batches);
 }
 
 TEST_CASE("an exception from user code arrives as thrown, and everything is restored") {

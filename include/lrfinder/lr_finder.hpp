@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <ostream>
 #include <string>
 #include <type_traits>
@@ -83,8 +84,9 @@ class LRFinder {
   ///
   /// Returns history(). Throws InvalidOption, EmptyLoader, InvalidStep or SnapshotError, and any
   /// exception of the user's code. With TrainingOptions::data_parallel it also throws RankFailed,
-  /// if another rank has ended the test. After an exception everything is restored, and history()
-  /// holds the iterations before the exception.
+  /// if another rank has ended the test. After an exception everything is what it was before the
+  /// call (or before an unrestored test, see reset()), and history() holds the iterations before
+  /// the exception.
   template <class TrainLoader>
   const History& range_test(TrainLoader&& train_loader, const RangeTestOptions& options = {}) {
     auto training = erased(train_loader, "training loader");
@@ -185,7 +187,7 @@ class LRFinder {
 
   /// Names other objects that the criterion trains or changes, so that they are restored, too. They
   /// are modules (passed like the model), optimizers or tensors, for example the discriminator of a
-  /// GAN and its optimizer. All of them must outlive the finder.
+  /// GAN and its optimizer. All of them must outlive the finder. To name one twice changes nothing.
   ///
   /// Throws InvalidOption if a module is empty.
   template <class... Others>
@@ -195,8 +197,13 @@ class LRFinder {
     return *this;
   }
 
-  /// Restores the state before the first range test that ran with `restore(false)`. Does nothing
-  /// after tests that restored everything themselves. So reset() can never undo real training.
+  /// Restores the state before the range test that ran with `restore(false)`. If several such tests
+  /// followed each other, it is the state before the first of them; training in between begins a
+  /// new row. Does nothing after tests that restored everything themselves.
+  ///
+  /// This undoes whatever happened since, real training included. No other function undoes
+  /// training: find() begins with the same restore, and an exception in a later test ends with it,
+  /// but only if the model is as the unrestored test left it.
   ///
   /// Throws SnapshotError if something could not be restored.
   void reset() { engine_.reset(); }
@@ -218,8 +225,9 @@ class LRFinder {
       engine_.trained().modules.emplace_back(detail::module_of(other));
     } else if constexpr (std::is_same_v<Other, torch::Tensor>) {
       engine_.trained().tensors.push_back(other);
-    } else {
-      engine_.trained().optimizers.push_back(&other);
+    } else {  // one that is named twice is saved once: a second copy of its state would dangle
+      auto& all = engine_.trained().optimizers;
+      if (std::find(all.begin(), all.end(), &other) == all.end()) all.push_back(&other);
     }
   }
 

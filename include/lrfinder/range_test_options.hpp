@@ -66,7 +66,8 @@ struct RangeTestOptions {
   /// so, and nothing more is measured. Default: true.
   TORCH_ARG(bool, paired) = true;
   /// Whether everything is restored when the test returns. If false, the model stays as the test
-  /// left it until LRFinder::reset(). An exception restores everything in any case. Default: true.
+  /// left it until LRFinder::reset(), or until LRFinder::find() if it was not trained in between.
+  /// An exception restores everything in any case. Default: true.
   TORCH_ARG(bool, restore) = true;
   /// How many iterations may be under way on the device before the host waits for the oldest loss.
   /// At least 1, which waits for every iteration. The history is the same in any case, because

@@ -377,6 +377,32 @@ TEST_CASE("options that find refuses leave a test that was not restored as it is
   CHECK(before.differences(Everything(*problem.model, *problem.optimizer)) == "");
 }
 
+TEST_CASE("find keeps what was trained after a test that was not restored") {
+  Problem problem;
+  LRFinder finder(problem.model, *problem.optimizer, problem.criterion);
+  finder.range_test(problem.batches, RangeTestOptions().num_iter(5).restore(false));
+  {
+    const torch::NoGradGuard without_gradients;
+    problem.model->parameters()[0].data().mul_(0.5);  // as an update of SGD: not counted
+  }
+  const Everything trained(*problem.model, *problem.optimizer);
+  finder.find(problem.batches, quick());
+  CHECK(trained.differences(Everything(*problem.model, *problem.optimizer)) == "");
+}
+
+TEST_CASE("a search that cannot begin leaves a test that was not restored as it is") {
+  Problem problem;
+  LRFinder finder(problem.model, *problem.optimizer, problem.criterion);
+  const Everything before(*problem.model, *problem.optimizer);
+  finder.range_test(problem.batches, RangeTestOptions().num_iter(5).restore(false));
+  const Everything left(*problem.model, *problem.optimizer);
+  finder.options().snapshot(Snapshot::disk).snapshot_dir("/no/such/folder");
+  CHECK_THROWS_AS(finder.find(problem.batches, quick()), lrfinder::SnapshotError);
+  CHECK(left.differences(Everything(*problem.model, *problem.optimizer)) == "");
+  finder.reset();
+  CHECK(before.differences(Everything(*problem.model, *problem.optimizer)) == "");
+}
+
 TEST_CASE("a callback that ends the range test ends find") {
   Problem problem;
   FindOptions options = quick();

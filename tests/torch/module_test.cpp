@@ -16,6 +16,21 @@ struct NetImpl : torch::nn::Module {
 };
 TORCH_MODULE(Net);
 
+// Makes its layer anew where it is told to.
+struct RenewedImpl : torch::nn::Module {
+  RenewedImpl()
+      : layer(register_module("layer", torch::nn::Linear(4, 4))),
+        last(register_module("last", torch::nn::Linear(4, 3))) {}
+  void renew() { layer = replace_module("layer", torch::nn::Linear(4, 4)); }
+  torch::Tensor forward(const torch::Tensor& input) {
+    if (renews && is_training()) renew();
+    return last->forward(layer->forward(input));
+  }
+  torch::nn::Linear layer, last;
+  bool renews = false;
+};
+TORCH_MODULE(Renewed);
+
 const RangeTestOptions ten_iterations = RangeTestOptions().num_iter(10).end_lr(1);
 
 }  // namespace
@@ -52,6 +67,39 @@ TEST_CASE("a model by reference is not copied") {
   const auto trained = model.layer->weight.detach().clone();
   finder.reset();
   CHECK_FALSE(same_bits(trained, model.layer->weight));
+}
+
+TEST_CASE("a module that replaces a submodule keeps the old one alive until the restore") {
+  Renewed model;
+  torch::optim::SGD optimizer(model->parameters(), 1e-4);
+  LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+  const auto batches = class_batches(3, 5, 4, 3);
+  std::weak_ptr<torch::nn::Module> first = model->layer.ptr();
+  SECTION("between a test and reset") {
+    finder.range_test(batches, RangeTestOptions(ten_iterations).restore(false));
+    model->renew();
+    model->eval();
+    CHECK_FALSE(first.expired());
+    finder.reset();
+  }
+  SECTION("in a forward pass") {
+    model->renews = true;
+    finder.range_test(batches, batches, ten_iterations);
+  }
+  CHECK(model->is_training());
+  CHECK(model->layer->is_training());
+  CHECK(first.expired());
+}
+
+TEST_CASE("a module that its holder lets go of lives as long as the finder") {
+  Net model, other;
+  torch::optim::SGD optimizer(model->parameters(), 1e-4);
+  LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+  finder.also_restore(other);
+  std::weak_ptr<torch::nn::Module> first = other.ptr();
+  other = Net();
+  CHECK_FALSE(first.expired());
+  CHECK(finder.range_test(class_batches(3, 5, 4, 3), ten_iterations).size() == 10);
 }
 
 TEST_CASE("the types of a finder can be written out") {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -53,6 +54,7 @@ class Engine {
   class Running;
 
   torch::optim::Optimizer& optimizer() const { return *trained_.optimizers.front(); }
+  bool is_as_left() const;
   void record(const RangeTestSettings& range, const RangeTestOptions& options, TrainingSetup& setup,
               Session& session, bool is_all);
   std::int64_t search_range(RangeTestSettings range, const RangeTestOptions& options,
@@ -63,6 +65,7 @@ class Engine {
   TrainingOptions options_;
   History history_;
   std::unique_ptr<SavedState> unrestored_;  // from before the first test with restore(false)
+  std::size_t hash_at_end_ = 0;             // of the trained values, after the last such test
   bool is_running_ = false;
 };
 

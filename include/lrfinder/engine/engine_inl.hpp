@@ -18,6 +18,7 @@
 #include <lrfinder/detail/text.hpp>
 #include <lrfinder/distributed/fingerprint.hpp>
 #include <lrfinder/distributed/session.hpp>
+#include <lrfinder/distributed/trained_objects.hpp>
 #include <lrfinder/engine/engine.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/find_options.hpp>
@@ -31,6 +32,7 @@
 #include <lrfinder/search/search_settings.hpp>
 #include <lrfinder/search/trial_runner.hpp>
 #include <lrfinder/snapshot/saved_state.hpp>
+#include <lrfinder/snapshot/store.hpp>
 #include <lrfinder/suggest/numeric.hpp>
 #include <lrfinder/torch/optimizer.hpp>
 #include <lrfinder/training/group_rates.hpp>
@@ -54,6 +56,13 @@ LRFINDER_INLINE Engine::Engine(torch::optim::Optimizer& optimizer, TrainingOptio
 LRFINDER_INLINE Engine::Engine(Engine&& other) noexcept = default;
 LRFINDER_INLINE Engine& Engine::operator=(Engine&& other) noexcept = default;
 LRFINDER_INLINE Engine::~Engine() = default;
+
+/// A hash of all values that a training changes.
+inline std::size_t hash_of(const TrainedObjects& trained) {
+  VisibleTensors all;
+  all.tensors = tensors_of(trained).tensors();
+  return all.hash();
+}
 
 /// Throws InvalidOption if another test of this finder runs. A callback may start a second test.
 class Engine::Running {
@@ -100,6 +109,8 @@ LRFINDER_INLINE void Engine::record(const RangeTestSettings& range, const RangeT
   // A criterion that trains another optimizer would train it twice.
   const bool is_paired = options.paired() && !range.validation && trained_.optimizers.size() == 1;
   bool is_suspect = false;  // whether the loss may be not finite because of the data
+  const bool was_as_left = is_as_left();
+  std::size_t hash_at_end = 0;
   const auto test = [&](Training& training) {
     Recorder recorder(range, is_paired);
     try {
@@ -125,6 +136,7 @@ LRFINDER_INLINE void Engine::record(const RangeTestSettings& range, const RangeT
       if (is_all) session.end();
       history_ = recorder.finish(reason);
       history_.settings.skipped_batches = training.skipped_batches();
+      if (!options.restore()) hash_at_end = hash_of(trained_);
     } catch (...) {
       history_ = recorder.finish(StopReason::failed);
       throw;
@@ -147,18 +159,22 @@ LRFINDER_INLINE void Engine::record(const RangeTestSettings& range, const RangeT
       before = setup.train({}, evaluate);
     }
   } catch (...) {
-    if (const auto first = std::exchange(unrestored_, nullptr)) restore_after_exception(*first);
+    if (was_as_left) restore_after_exception(*std::exchange(unrestored_, nullptr));
     throw;
   }
   if (history_.settings.skipped_batches > 0) {
     TORCH_WARN("LRFinder: the range test left out ", history_.settings.skipped_batches,
                " batches, whose loss is not finite before any update");
   }
-  if (options.restore()) {
-    before->restore();
-  } else if (!unrestored_) {
-    unrestored_ = std::move(before);
-  }
+  if (options.restore()) return before->restore();
+  if (!was_as_left) unrestored_ = std::move(before);
+  hash_at_end_ = hash_at_end;
+}
+
+// Whether the model is as the last unrestored test left it. If not, it has been trained since, and
+// only reset() may undo that. Version counters would not tell: SGD writes through data().
+LRFINDER_INLINE bool Engine::is_as_left() const {
+  return unrestored_ && hash_of(trained_) == hash_at_end_;
 }
 
 LRFINDER_INLINE Suggestion Engine::find(AnyLoader& train_loader, AnyLoader* val_loader,
@@ -182,7 +198,10 @@ LRFINDER_INLINE Suggestion Engine::find(AnyLoader& train_loader, AnyLoader* val_
     };
     // Checks the settings before anything is touched. They are made again after the restore.
     static_cast<void>(range_test_settings(range_test, optimizer(), training_settings()));
-    if (const auto before = std::exchange(unrestored_, nullptr)) before->restore();
+    if (is_as_left()) {
+      static_cast<void>(SnapshotStore(options_));  // throws if the search could not begin
+      std::exchange(unrestored_, nullptr)->restore();
+    }
     TrainingSetup setup(trained_, train_loader, val_loader, training_settings(), session);
     const RangeTestSettings range = range_test_settings(range_test, optimizer(), setup.settings());
     const std::vector<double> present = present_rates(optimizer());

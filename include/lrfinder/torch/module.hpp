@@ -82,10 +82,14 @@ inline torch::Tensor forward(torch::jit::Module& model, const torch::Tensor& inp
   return model.forward({input}).toTensor();
 }
 
-/// A handle on a model or criterion module of any type.
+/// A handle on a model or criterion module of any type. Keeps the module alive if a shared_ptr
+/// holds it: user code may replace a submodule at any time.
 class ModuleHandle {
  public:
-  explicit ModuleHandle(torch::nn::Module& module) : module_(&module) {}
+  explicit ModuleHandle(torch::nn::Module& module) : module_(module.weak_from_this().lock()) {
+    auto& shared = std::get<SharedModule>(module_);
+    if (!shared) shared = SharedModule(SharedModule(), &module);  // owns nothing
+  }
   explicit ModuleHandle(const torch::jit::Module& module) : module_(module) {}
 
   /// Calls `visit` with every parameter, including those of submodules.
@@ -116,7 +120,7 @@ class ModuleHandle {
   /// nothing can be added to it.
   std::set<std::string> names() const {
     std::set<std::string> all;
-    auto* const* const module = std::get_if<torch::nn::Module*>(&module_);
+    const auto* const module = std::get_if<SharedModule>(&module_);
     if (!module) return all;
     const auto add = [&](const auto& items) {
       for (const auto& item : items) all.insert(item.key());
@@ -142,7 +146,7 @@ class ModuleHandle {
   /// This module, then its submodules; parents before children.
   std::vector<ModuleHandle> self_and_submodules() const {
     std::vector<ModuleHandle> handles;
-    if (auto* const* module = std::get_if<torch::nn::Module*>(&module_)) {
+    if (const auto* const module = std::get_if<SharedModule>(&module_)) {
       handles.push_back(*this);
       // LibTorch can include the module itself only if a shared_ptr holds it.
       for (const auto& submodule : (*module)->modules(/*include_self=*/false)) {
@@ -157,14 +161,16 @@ class ModuleHandle {
   }
 
  private:
+  using SharedModule = std::shared_ptr<torch::nn::Module>;
+
   template <class Use>
   std::invoke_result_t<Use, torch::nn::Module&> use(const Use& use_it) const {
-    if (auto* const* module = std::get_if<torch::nn::Module*>(&module_)) return use_it(**module);
+    if (const auto* const module = std::get_if<SharedModule>(&module_)) return use_it(**module);
     return use_it(std::get<torch::jit::Module>(module_));
   }
 
   // Mutable, because a const handle can change its module.
-  mutable std::variant<torch::nn::Module*, torch::jit::Module> module_;
+  mutable std::variant<SharedModule, torch::jit::Module> module_;
 };
 
 /// The objects that a training changes.
