@@ -32,7 +32,7 @@ struct Tests {
     const Everything before(*model, *optimizer);
     LRFinder finder(model, *optimizer, criterion, training);
     finder.range_test(data, options);
-    CHECK(before.differences(Everything(*model, *optimizer)) == "");
+    if (keeps_memory) CHECK(before.differences(Everything(*model, *optimizer)) == "");
     return finder.history();
   }
 
@@ -43,6 +43,7 @@ struct Tests {
                                                    torch::optim::SGDOptions(1e-3).momentum(0.9));
       };
   Criterion criterion = classification;
+  bool keeps_memory = true;
   std::vector<TensorBatch> data = class_batches(7, 6, 4, 3);
 };
 
@@ -200,6 +201,7 @@ TEST_CASE("an optimizer that replaces the weights' memory ends the pairing, with
 
 TEST_CASE("a buffer that grows in a forward pass ends the pairing and stays whole") {
   Tests<Growing> tests{[] { return Growing(); }};
+  tests.keeps_memory = false;
   tests.data = class_batches(2, 6, 4, 3);
   for (auto& batch : class_batches(5, 60, 4, 3)) tests.data.push_back(batch);
   const Warnings warnings;
