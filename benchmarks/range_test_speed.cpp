@@ -77,11 +77,13 @@ void add_iterations(const std::string& name, const MakeTask& make_task, bool is_
   if (!is_cpu) {
     add("loop, read at once", [=](Task& task) { return loop(task, num_iter, true); });
   }
-  add("range test", [=](Task& task) {
-    lrfinder::LRFinder finder(task.model, *task.optimizer, cross_entropy);
-    const auto& history = finder.range_test(task.batches, options(num_iter));
-    return history.wall_seconds / static_cast<double>(num_iter);
-  });
+  for (const bool paired : {true, false}) {
+    add(paired ? "range test" : "range test, not paired", [=](Task& task) {
+      lrfinder::LRFinder finder(task.model, *task.optimizer, cross_entropy);
+      const auto& history = finder.range_test(task.batches, options(num_iter).paired(paired));
+      return history.wall_seconds / static_cast<double>(num_iter);
+    });
+  }
   // The whole call less its iterations, which are as few as can be.
   add("save, restore", [](Task& task) {
     lrfinder::LRFinder finder(task.model, *task.optimizer, cross_entropy);

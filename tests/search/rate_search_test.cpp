@@ -251,7 +251,7 @@ TEST_CASE("a loss that returns to 0 in longer trials does not measure progress")
     return 0.01 - 3 * std::exp(-std::pow(std::log(done / 5), 2));
   };
   CHECK_THROWS_WITH(search(settings(), surrogate, 0.01),
-                    Catch::Contains("does not measure the progress of the training"));
+                    contains("does not measure the progress of the training"));
   auto validated = settings();
   validated.validates = true;
   CHECK_NOTHROW(search(validated, surrogate, 0.01));
@@ -267,7 +267,7 @@ TEST_CASE("a signed loss that falls further in longer trials measures progress")
 
 TEST_CASE("a loss that is not finite before any update has no rate") {
   CHECK_THROWS_WITH(search(settings(), valley(0.1), std::nan("")),
-                    Catch::Contains("the loss is nan before any update"));
+                    contains("the loss is nan before any update"));
 }
 
 namespace {

@@ -59,9 +59,9 @@ TEST_CASE("a range test names the batch and the sample that are not finite befor
   const auto data = batches_with_nan(7);
   const std::string message =
       message_of(7, [&] { finder.range_test(data, range_test().paired(paired)); });
-  CHECK_THAT(message, Catch::Contains("loss of batch 7 (counted from 0) is nan before any update"));
-  CHECK_THAT(message, Catch::Contains("its sample 2 holds a value that is not finite"));
-  CHECK_THAT(message, Catch::Contains("skip_bad_batches(true)"));
+  CHECK_THAT(message, contains("loss of batch 7 (counted from 0) is nan before any update"));
+  CHECK_THAT(message, contains("its sample 2 holds a value that is not finite"));
+  CHECK_THAT(message, contains("skip_bad_batches(true)"));
   CHECK(problem.differences() == "");
 }
 
@@ -94,7 +94,7 @@ TEST_CASE("a criterion that is not finite on finite data is named as the reason"
   auto data = class_batches(10, 6, 4, 3);
   data[4].target.fill_(1);
   CHECK_THAT(message_of(4, [&] { finder.range_test(data, range_test()); }),
-             Catch::Contains("its values are finite, so look at the criterion"));
+             contains("its values are finite, so look at the criterion"));
 }
 
 TEST_CASE("a rate that breaks the model is not blamed on the data") {
@@ -150,7 +150,7 @@ TEST_CASE("with skip_bad_batches a search leaves out the same batches in every t
   auto finder = problem.finder(TrainingOptions().skip_bad_batches(true));
   const auto found = finder.find(batches_with_nan(7, 20), TrainingPlan().steps(300));
   CHECK(std::isfinite(found.loss));
-  CHECK_THAT(found.caveat, Catch::Contains("batches were left out"));
+  CHECK_THAT(found.caveat, contains("batches were left out"));
   CHECK(problem.differences() == "");
 }
 
@@ -160,7 +160,7 @@ TEST_CASE("data of which most is bad ends a test even with skip_bad_batches") {
   auto data = class_batches(4, 6, 4, 3);
   for (auto& batch : data) batch.data.fill_(std::numeric_limits<float>::infinity());
   CHECK_THROWS_WITH(finder.range_test(data, range_test()),
-                    Catch::Contains("more than half of the first"));
+                    contains("more than half of the first"));
   CHECK(problem.differences() == "");
 }
 
@@ -169,6 +169,6 @@ TEST_CASE("a validation loss that is not finite before any update ends a search"
   auto finder = problem.finder();
   const auto data = class_batches(30, 6, 4, 3);
   CHECK_THROWS_WITH(finder.find(data, batches_with_nan(0, 1), TrainingPlan().steps(300)),
-                    Catch::Contains("look at the validation data"));
+                    contains("look at the validation data"));
   CHECK(problem.differences() == "");
 }

@@ -171,7 +171,7 @@ TEST_CASE("a model with a state that nobody sees is not paired, and a warning sa
   Tests<Counting> tests{[] { return Counting(); }};
   const Warnings warnings;
   CHECK(tests.of(usual).untrained_loss.empty());
-  CHECK_THAT(warnings.texts.at(0), Catch::Contains("keeps a state of its own"));
+  CHECK_THAT(warnings.texts.at(0), contains("keeps a state of its own"));
 }
 
 TEST_CASE("an optimizer that replaces the weights' memory ends the pairing, with a warning") {
@@ -195,7 +195,7 @@ TEST_CASE("an optimizer that replaces the weights' memory ends the pairing, with
   const History history = history_of(true);
   CHECK(history.untrained_loss.empty());
   CHECK(history.size() == 12);
-  CHECK_THAT(warnings.texts.at(0), Catch::Contains("replaces the memory of parameters"));
+  CHECK_THAT(warnings.texts.at(0), contains("replaces the memory of parameters"));
   CHECK(history.raw_loss == history_of(false).raw_loss);
 }
 
@@ -267,5 +267,5 @@ TEST_CASE("a model with a sparse buffer is not paired, and a warning says why") 
   const Warnings warnings;
   finder.range_test(class_batches(7, 6, 4, 3), usual);
   CHECK(finder.history().untrained_loss.empty());
-  CHECK_THAT(warnings.texts.at(0), Catch::Contains("a tensor of the model is not strided"));
+  CHECK_THAT(warnings.texts.at(0), contains("a tensor of the model is not strided"));
 }

@@ -14,7 +14,7 @@
 
 namespace lrfinder {
 
-/// The descent of the raw loss on a curve: the learning rates at which the descent begins, is
+/// The descent of the paired loss (History::paired_loss) on a curve: the learning rates at which the descent begins, is
 /// steepest and ends, and how far it stands out of the noise. Read by suggest::steepest and bounds.
 ///
 /// The losses are smoothed without lag (detail::kernel_smoothed). The descent ends at the lowest
@@ -26,7 +26,7 @@ namespace lrfinder {
 /// only depth() changes. If the loss is shifted, only relative_depth() changes.
 class Descent {
  public:
-  /// Reads `history.lr` and `history.raw_loss`. Leaves out iterations whose rate is not positive
+  /// Reads `history.lr` and `history.paired_loss()`. Leaves out iterations whose rate is not positive
   /// and finite. `reader`: the name of the recipe, for error messages.
   ///
   /// Throws NoSuggestion if fewer than three losses are finite, or if the smoothed loss never

@@ -129,7 +129,7 @@ struct LearningRateBounds {
 
 namespace suggest {
 
-/// The learning rate to train with at a constant rate: the middle of the descent of the raw loss.
+/// The learning rate to train with at a constant rate: the middle of the descent of the paired loss.
 ///
 /// The loss is smoothed without lag (see Descent). The suggestion is the middle, in decades,
 /// between the rate of the steepest descent and the rate at which 95 % of the descent are done. It
@@ -144,7 +144,8 @@ namespace suggest {
 /// `docs/suggestion.md` explains rule, constants and caveats, and how good the suggestions are.
 ///
 /// Throws NoSuggestion, with what to change, if fewer than three losses are finite, if the loss
-/// never falls, if the descent is less than two standard errors of the smoothed loss, or if the
+/// never falls, if the descent is less than two standard errors of the smoothed loss (unless paired
+/// losses diverged: then the rate keeps a usual distance from the divergence), or if the
 /// suggestion would be below the tested rates. Throws InvalidHistory if the columns differ in
 /// length. O(n log n).
 inline Suggestion steepest(const History& history) {

@@ -199,22 +199,32 @@ class UntrainedLosses {
   torch::Tensor of(AnyBatch& batch) {
     if (!weights_.are_in_place()) return {};
     const RandomState random(settings_.placement.device);
-    const std::shared_ptr<AnyBatch> copy = batch.copy();  // the model may write into it
+    // The model may write into a batch. Copies of the first ones show whether it does.
+    const bool is_tried = tried_ < most_tried;
+    const auto copy = is_tried || writes_into_batches_ ? batch.copy() : nullptr;
     torch::Tensor loss;
     {
       const StartingWeights::InUse in_use(weights_);
-      loss = evaluate_only(*copy, settings_, needs_gradients_);
+      loss = evaluate_only(copy ? *copy : batch, settings_, needs_gradients_);
     }
     random.restore();
+    if (is_tried) {
+      ++tried_;
+      if (copy->tensors().hash() != batch.tensors().hash()) writes_into_batches_ = true;
+    }
     if (weights_.are_in_place()) return loss;
     weights_.put_in_place();
     return {};
   }
 
  private:
+  static constexpr int most_tried = 16;
+
   StartingWeights weights_;
   const TrainingSettings& settings_;
   bool needs_gradients_ = false;
+  int tried_ = 0;  // copied batches, to see whether the model writes into them
+  bool writes_into_batches_ = false;
 };
 
 }  // namespace lrfinder::detail
