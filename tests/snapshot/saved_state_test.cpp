@@ -1,6 +1,7 @@
 #include <catch2.hpp>
 #include <everything.hpp>
 #include <own_optimizer.hpp>
+#include <sys/mman.h>
 #include <training.hpp>
 
 #include <lrfinder/lrfinder.hpp>
@@ -360,6 +361,52 @@ TEST_CASE("a view that a forward pass drew into its graph is out of it again, an
   CHECK(mean.is_leaf());
   CHECK(all.is_leaf());
   CHECK(mean._base().is_same(all));
+}
+
+TEST_CASE("what shares a storage with the model keeps what is written to it during a test") {
+  torch::manual_seed(7);
+  const auto snapshot = GENERATE(Snapshot::device, Snapshot::host, Snapshot::disk);
+  std::vector<float> array(18, 0.1F);
+  const Tensor all = torch::from_blob(array.data(), {18});
+  torch::nn::Linear model(4, 3);
+  model->weight.set_data(all.narrow(0, 1, 12).view({3, 4}));
+  const Tensor mean = model->register_buffer("mean", all.narrow(0, 14, 3));
+  SGD optimizer(model->parameters(), 1e-3);
+  const Everything before(*model, optimizer);
+  LRFinder finder(
+      model, optimizer,
+      [&](const Tensor& output, const Tensor& target) {
+        mean.mul_(0.9).add_(output.detach().mean(0), 0.1);
+        return cross_entropy(output, target);
+      },
+      TrainingOptions().snapshot(snapshot));
+  const auto options = RangeTestOptions().num_iter(5).on_iteration([&](const auto& iteration) {
+    array[0] = array[13] = static_cast<float>(iteration.index);
+    all[17].fill_(iteration.index);
+  });
+  finder.range_test(class_batches(4, 6, 4, 3), options);
+  CHECK(before.differences(Everything(*model, optimizer)) == "");
+  for (const std::size_t other : {0, 13, 17}) CHECK(array[other] == 4);
+}
+
+TEST_CASE("frozen weights may be in memory that cannot be written") {
+  const auto snapshot = GENERATE(Snapshot::device, Snapshot::host, Snapshot::disk);
+  constexpr std::size_t size = 4096;
+  void* const page = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  REQUIRE(page != MAP_FAILED);
+  {
+    torch::nn::Sequential model(torch::nn::Linear(4, 4), torch::nn::Linear(4, 3));
+    const Tensor frozen = model[0]->as<torch::nn::Linear>()->weight.set_requires_grad(false);
+    frozen.set_data(torch::from_blob(page, {4, 4}));
+    SGD optimizer(model->parameters(), 1e-3);
+    const Everything before(*model, optimizer);
+    LRFinder finder(model, optimizer, cross_entropy, TrainingOptions().snapshot(snapshot));
+    const auto batches = class_batches(3, 6, 4, 3);
+    finder.range_test(batches, batches, RangeTestOptions().num_iter(4));
+    finder.range_test(batches, RangeTestOptions().num_iter(4));
+    CHECK(before.differences(Everything(*model, optimizer)) == "");
+  }
+  ::munmap(page, size);
 }
 
 TEST_CASE("a tensor that cannot be saved is named, and the optimizer is not blamed") {

@@ -8,6 +8,7 @@
 #include <string>
 #include <training.hpp>
 #include <vector>
+#include <warnings.hpp>
 
 #include <lrfinder/lrfinder.hpp>
 
@@ -151,6 +152,23 @@ TEST_CASE("with skip_bad_batches a search leaves out the same batches in every t
   const auto found = finder.find(batches_with_nan(7, 20), TrainingPlan().steps(300));
   CHECK(std::isfinite(found.loss));
   CHECK_THAT(found.caveat, contains("batches were left out"));
+  CHECK(problem.differences() == "");
+}
+
+TEST_CASE("a program that throws at a warning gets everything restored") {
+  struct Throwing : Warnings {
+#if TORCH_VERSION_MAJOR >= 2
+    void process(const c10::Warning&) override { throw std::runtime_error("a warning"); }
+#else
+    void process(const c10::SourceLocation&, const std::string&, bool) override {
+      throw std::runtime_error("a warning");
+    }
+#endif
+  };
+  Problem problem;
+  auto finder = problem.finder(TrainingOptions().skip_bad_batches(true));
+  const Throwing warnings;
+  CHECK_THROWS_WITH(finder.range_test(batches_with_nan(7), range_test()), "a warning");
   CHECK(problem.differences() == "");
 }
 

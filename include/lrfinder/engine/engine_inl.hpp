@@ -134,9 +134,14 @@ LRFINDER_INLINE void Engine::record(const RangeTestSettings& range, const RangeT
       }
       is_suspect = reason == StopReason::non_finite_loss && !untrained;
       if (is_all) session.end();
-      history_ = recorder.finish(reason);
-      history_.settings.skipped_batches = training.skipped_batches();
       if (!options.restore()) hash_at_end = hash_of(trained_);
+      const std::int64_t skipped = training.skipped_batches();
+      if (skipped > 0) {  // a program may make warnings exceptions, so while all can be restored
+        TORCH_WARN("LRFinder: the range test left out ", skipped,
+                   " batches, whose loss is not finite before any update");
+      }
+      history_ = recorder.finish(reason);
+      history_.settings.skipped_batches = skipped;
     } catch (...) {
       history_ = recorder.finish(StopReason::failed);
       throw;
@@ -161,10 +166,6 @@ LRFINDER_INLINE void Engine::record(const RangeTestSettings& range, const RangeT
   } catch (...) {
     if (was_as_left) restore_after_exception(*std::exchange(unrestored_, nullptr));
     throw;
-  }
-  if (history_.settings.skipped_batches > 0) {
-    TORCH_WARN("LRFinder: the range test left out ", history_.settings.skipped_batches,
-               " batches, whose loss is not finite before any update");
   }
   if (options.restore()) return before->restore();
   if (!was_as_left) unrestored_ = std::move(before);

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include <torch/torch.h>
@@ -18,8 +21,8 @@ namespace lrfinder::detail {
 /// Saved tensors: their bytes, the storage that each points to, their `requires_grad` flags and
 /// their gradients.
 ///
-/// Storages are copied byte by byte, so every dtype and layout is restored bit for bit. A storage
-/// that several tensors share (tied weights, views) is copied only once.
+/// Tensors are copied byte by byte, so every dtype and layout is restored bit for bit. What else is
+/// in the storage is not touched. Bytes that tied weights share are copied only once.
 class SavedTensors {
  public:
   /// The store must outlive this object. If a tensor will move to another device for the test, its
@@ -30,22 +33,13 @@ class SavedTensors {
   SavedTensors(SnapshotStore& store, Snapshot kind, const DevicePlacement& placement)
       : store_(store), copies_gradients_(kind != Snapshot::device), placement_(placement) {}
 
-  /// Saves a tensor and, if it is a view, its base. Does nothing if it is already saved.
+  /// Saves a tensor. Does nothing if it is already saved.
   void save(const torch::Tensor& tensor) {
-    if (!tensor.defined() || !seen_tensors_.insert(tensor.unsafeGetTensorImpl()).second) return;
+    if (!tensor.defined()) return;
     const torch::NoGradGuard without_gradients;
     try {
-      const torch::Tensor gradient = tensor.is_leaf() ? tensor.grad() : torch::Tensor();
-      tensors_.push_back({tensor, has_storage(tensor) ? tensor.variable_data() : tensor.clone(),
-                          gradient, tensor.requires_grad(), tensor.is_leaf()});
-      save_storage(tensor);
-      if (copies_gradients_ && can_work_in(gradient)) {
-        save_storage(gradient);
-      } else if (gradient.defined()) {
-        without_gradient_.push_back(tensor);
-      }
-      // A forward pass that adds a view to its graph also adds the base of the view.
-      if (tensor.is_view()) save(torch::Tensor(tensor._base()));
+      save_bytes(tensor);
+      save_place(tensor);
     } catch (const c10::Error& error) {
       throw SnapshotError(concat("LRFinder: a tensor of type ", tensor.dtype(), " and shape ",
                                  tensor.sizes(), " on ", tensor.device(),
@@ -63,8 +57,8 @@ class SavedTensors {
   /// values and is added to `errors`.
   void restore(RestoreErrors& errors) {
     const torch::NoGradGuard without_gradients;
-    for (const Storage& storage : storages_) {
-      errors.unless(storage.description, [&] { store_.load(storage.copy, storage.bytes); });
+    for (const Bytes& saved : bytes_) {
+      errors.unless(saved.description, [&] { store_.load(saved.copy, saved.bytes); });
     }
     for (const Saved& saved : tensors_) {
       errors.unless("a tensor's place, its requires_grad or its gradient", [&] { restore(saved); });
@@ -80,11 +74,28 @@ class SavedTensors {
     bool is_leaf;
   };
 
-  struct Storage {
-    torch::Tensor bytes;
-    std::uint64_t copy;  // in the store
+  using Range = std::pair<std::int64_t, std::int64_t>;  // in bytes, without the end
+
+  struct Bytes {
+    torch::Tensor bytes;  // in the storage of the tensor
+    std::uint64_t copy;   // in the store
     std::string description;
   };
+
+  // Saves all of a tensor but its bytes, and the same of the base of a view: a forward pass that
+  // adds the view to its graph also adds the base.
+  void save_place(const torch::Tensor& tensor) {
+    if (!seen_tensors_.insert(tensor.unsafeGetTensorImpl()).second) return;
+    const torch::Tensor gradient = tensor.is_leaf() ? tensor.grad() : torch::Tensor();
+    tensors_.push_back({tensor, has_storage(tensor) ? tensor.variable_data() : tensor.clone(),
+                        gradient, tensor.requires_grad(), tensor.is_leaf()});
+    if (copies_gradients_ && can_work_in(gradient)) {
+      save_bytes(gradient);
+    } else if (gradient.defined()) {
+      without_gradient_.push_back(tensor);
+    }
+    if (tensor.is_view()) save_place(torch::Tensor(tensor._base()));
+  }
 
   static void restore(const Saved& saved) {
     const torch::Tensor& tensor = saved.tensor;
@@ -103,17 +114,27 @@ class SavedTensors {
   bool can_work_in(const torch::Tensor& gradient) const {
     return gradient.defined() && has_copyable_storage(gradient) && !gradient.is_view() &&
            !gradient.requires_grad() && gradient.is_non_overlapping_and_dense() &&
-           seen_storages_.count(gradient.storage().unsafeGetStorageImpl()) == 0;
+           ranges_.count(gradient.storage().unsafeGetStorageImpl()) == 0;
   }
 
-  void save_storage(const torch::Tensor& tensor) {
-    if (!has_copyable_storage(tensor)) return;
+  void save_bytes(const torch::Tensor& tensor) {
+    if (!has_copyable_storage(tensor) || tensor.numel() == 0) return;
     const at::Storage& storage = tensor.storage();
-    if (!seen_storages_.insert(storage.unsafeGetStorageImpl()).second) return;
-    const auto size = static_cast<std::int64_t>(storage.nbytes());
+    std::int64_t end = tensor.storage_offset() + 1;
+    for (std::int64_t i = 0; i < tensor.dim(); ++i) end += (tensor.size(i) - 1) * tensor.stride(i);
+    const auto item = static_cast<std::int64_t>(tensor.dtype().itemsize());
+    const auto size = static_cast<std::int64_t>(storage.nbytes());  // user code may have cut it
+    const Range range(tensor.storage_offset() * item, std::min(end * item, size));
+    if (range.first >= range.second) return;
+    auto& saved = ranges_[storage.unsafeGetStorageImpl()];
+    const auto holds = [&](const Range& other) {
+      return other.first <= range.first && range.second <= other.second;
+    };
+    if (std::any_of(saved.begin(), saved.end(), holds)) return;
+    saved.push_back(range);
     torch::Tensor bytes = torch::empty({0}, torch::device(tensor.device()).dtype(torch::kByte));
-    bytes.set_(storage, 0, {size}, {1});
-    storages_.push_back({bytes, store_.save(bytes), concat(tensor.dtype(), tensor.sizes())});
+    bytes.set_(storage, range.first, {range.second - range.first}, {1});
+    bytes_.push_back({bytes, store_.save(bytes), concat(tensor.dtype(), tensor.sizes())});
   }
 
   // Also false for tensors on the device "meta", which have no values.
@@ -137,9 +158,9 @@ class SavedTensors {
   DevicePlacement placement_;
   std::vector<Saved> tensors_;
   std::vector<torch::Tensor> without_gradient_;  // during the test
-  std::vector<Storage> storages_;
+  std::vector<Bytes> bytes_;
   std::unordered_set<const void*> seen_tensors_;
-  std::unordered_set<const void*> seen_storages_;
+  std::unordered_map<const void*, std::vector<Range>> ranges_;  // saved, of each storage
 };
 
 }  // namespace lrfinder::detail

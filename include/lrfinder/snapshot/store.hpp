@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <memory>
@@ -62,19 +63,17 @@ class SnapshotStore {
     return begin;
   }
 
-  /// Copies the bytes at a place back. If the file was cut short, throws SnapshotError and does not
-  /// change `bytes`.
+  /// Copies the bytes at a place back, but only if they have changed: weights that nobody trains
+  /// may be in memory that cannot be written, like that of a mapped file. If the file was cut
+  /// short, throws SnapshotError and does not change `bytes`.
   void load(std::uint64_t place, const torch::Tensor& bytes) const {
-    if (!file_) {
-      bytes.copy_(copies_[place]);
-      return;
-    }
+    if (!file_) return copy_if_changed(copies_[place], bytes);
     char last = 0;
     if (bytes.nbytes() > 0) read(place + bytes.nbytes() - 1, &last, 1);
     each_piece(bytes, [&](const torch::Tensor& piece, std::uint64_t offset) {
-      const torch::Tensor on_host = piece.is_cpu() ? piece : torch::empty_like(piece, torch::kCPU);
+      const torch::Tensor on_host = torch::empty_like(piece, torch::kCPU);
       read(place + offset, on_host.data_ptr(), on_host.nbytes());
-      if (!piece.is_cpu()) piece.copy_(on_host);
+      copy_if_changed(on_host, piece);
     });
   }
 
@@ -87,6 +86,13 @@ class SnapshotStore {
       use(bytes.narrow(0, begin, std::min(size, bytes.numel() - begin)),
           static_cast<std::uint64_t>(begin));
     }
+  }
+
+  // Only bytes of the host are compared.
+  static void copy_if_changed(const torch::Tensor& from, const torch::Tensor& to) {
+    const bool is_same = to.is_cpu() && to.numel() > 0 &&
+                         std::memcmp(from.data_ptr(), to.data_ptr(), to.nbytes()) == 0;
+    if (!is_same) to.copy_(from);
   }
 
   void read(std::uint64_t position, void* data, std::size_t size) const {
