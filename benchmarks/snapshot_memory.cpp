@@ -171,7 +171,8 @@ bool measure(const char* optimizer_name) {
           lrfinder::LRFinder finder(model, optimizer, torch::nn::MSELoss(),
                                     lrfinder::TrainingOptions().snapshot(snapshot));
           const std::vector<torch::data::Example<>> loader{batch};
-          finder.range_test(loader, lrfinder::RangeTestOptions().end_lr(1e-5).num_iter(5).paired(false));
+          finder.range_test(loader,
+                            lrfinder::RangeTestOptions().end_lr(1e-5).num_iter(5).paired(false));
         });
     const double extra = test.peak - loop.peak;
     const double bound = snapshot == Snapshot::disk ? largest_tensor + 64 * mega : 1.05 * state;

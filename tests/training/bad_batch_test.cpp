@@ -63,6 +63,7 @@ TEST_CASE("a range test names the batch and the sample that are not finite befor
   CHECK_THAT(message, contains("loss of batch 7 (counted from 0) is nan before any update"));
   CHECK_THAT(message, contains("its sample 2 holds a value that is not finite"));
   CHECK_THAT(message, contains("skip_bad_batches(true)"));
+  CHECK_THAT(message, contains("The range test met it at lr "));
   CHECK(problem.differences() == "");
 }
 
@@ -177,8 +178,7 @@ TEST_CASE("data of which most is bad ends a test even with skip_bad_batches") {
   auto finder = problem.finder(TrainingOptions().skip_bad_batches(true));
   auto data = class_batches(4, 6, 4, 3);
   for (auto& batch : data) batch.data.fill_(std::numeric_limits<float>::infinity());
-  CHECK_THROWS_WITH(finder.range_test(data, range_test()),
-                    contains("more than half of the first"));
+  CHECK_THROWS_WITH(finder.range_test(data, range_test()), contains("more than half of the first"));
   CHECK(problem.differences() == "");
 }
 

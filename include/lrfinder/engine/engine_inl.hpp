@@ -149,19 +149,30 @@ LRFINDER_INLINE void Engine::record(const RangeTestSettings& range, const RangeT
   };
   std::unique_ptr<SavedState> before;
   try {
-    const auto evaluate = [&](Training& training) {
-      for (std::size_t i = 0; i <= history_.size(); ++i) training.evaluate_without_update();
+    // Throws a BadBatch with all that is known, if a batch up to the last update is bad.
+    const auto name_bad_batch = [&] {
+      const auto updates = static_cast<std::int64_t>(history_.size());
+      const auto evaluate = [&](Training& training) {
+        for (std::int64_t i = 0; i <= updates; ++i) training.evaluate_without_update();
+      };
+      try {
+        return setup.train({}, evaluate);
+      } catch (const BadBatch& bad) {
+        const double lr = scheduled_lr(range.schedule, range.start_lr.front(), range.end_lr.front(),
+                                       updates, range.num_iter);
+        throw BadBatch(concat(bad.what(), ". The range test met it at lr ", lr), bad.index());
+      }
     };
     try {
       before = setup.train(fingerprint_of(range, setup.settings(), is_paired), test,
                            is_paired || setup.settings().options.skip_bad_batches());
     } catch (const BadBatch&) {
-      if (session.is_single_process()) setup.train({}, evaluate)->restore();  // names the batch
+      if (session.is_single_process()) name_bad_batch()->restore();
       throw;
     }
     if (is_suspect && options.restore() && session.is_single_process()) {
       before->restore();
-      before = setup.train({}, evaluate);
+      before = name_bad_batch();
     }
   } catch (...) {
     if (was_as_left) restore_after_exception(*std::exchange(unrestored_, nullptr));

@@ -198,9 +198,9 @@ class TrialRunner {
   TrialRunner& operator=(const TrialRunner&) = delete;
   virtual ~TrialRunner() = default;
 
-  /// Trains at each of these rates of the first parameter group, for `updates` updates each. At rate
-  /// 0 a trial only evaluates its batches.
-  /// `likely_next`: rates at which the search may ask for trials of the same length next.
+  /// Trains at each of these rates of the first parameter group, for `updates` updates each. At
+  /// rate 0 a trial only evaluates its batches. `likely_next`: rates at which the search may ask
+  /// for trials of the same length next.
   virtual std::vector<Trial> run(TrialTrainer& trainer, const std::vector<double>& rates,
                                  std::int64_t updates, const std::vector<double>& /*likely_next*/) {
     std::vector<Trial> trials;

@@ -14,8 +14,9 @@
 
 namespace lrfinder {
 
-/// The descent of the paired loss (History::paired_loss) on a curve: the learning rates at which the descent begins, is
-/// steepest and ends, and how far it stands out of the noise. Read by suggest::steepest and bounds.
+/// The descent of the paired loss (History::paired_loss) on a curve: the learning rates at which
+/// the descent begins, is steepest and ends, and how far it stands out of the noise. Read by
+/// suggest::steepest and bounds.
 ///
 /// The losses are smoothed without lag (detail::kernel_smoothed). The descent ends at the lowest
 /// smoothed loss. A limit keeps a divergence from reaching into the descent through the kernel: the
@@ -26,8 +27,8 @@ namespace lrfinder {
 /// only depth() changes. If the loss is shifted, only relative_depth() changes.
 class Descent {
  public:
-  /// Reads `history.lr` and `history.paired_loss()`. Leaves out iterations whose rate is not positive
-  /// and finite. `reader`: the name of the recipe, for error messages.
+  /// Reads `history.lr` and `history.paired_loss()`. Leaves out iterations whose rate is not
+  /// positive and finite. `reader`: the name of the recipe, for error messages.
   ///
   /// Throws NoSuggestion if fewer than three losses are finite, or if the smoothed loss never
   /// falls. Throws InvalidHistory if the columns differ in length. O(n log n).

@@ -129,7 +129,8 @@ struct LearningRateBounds {
 
 namespace suggest {
 
-/// The learning rate to train with at a constant rate: the middle of the descent of the paired loss.
+/// The learning rate to train with at a constant rate: the middle of the descent of the paired
+/// loss.
 ///
 /// The loss is smoothed without lag (see Descent). The suggestion is the middle, in decades,
 /// between the rate of the steepest descent and the rate at which 95 % of the descent are done. It
