@@ -144,7 +144,7 @@ class Step {
     torch::Tensor loss;
     if (settings_.options.skip_bad_batches()) {
       std::tie(batch, loss) = next_with_finite([&](AnyBatch& of) {
-        const torch::Tensor untrained = untrained_->of(of);
+        torch::Tensor untrained = untrained_->of(of);
         if (!untrained.defined()) {
           throw InvalidOption(
               "LRFinder: TrainingOptions::skip_bad_batches does not go with a model or an "
