@@ -21,6 +21,7 @@
 #include <torch/torch.h>
 
 #include <lrfinder/lrfinder.hpp>
+#include <lrfinder/torch/compatibility.hpp>
 
 namespace {
 

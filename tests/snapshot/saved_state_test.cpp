@@ -386,7 +386,7 @@ TEST_CASE("what shares a storage with the model keeps what is written to it duri
   });
   finder.range_test(class_batches(4, 6, 4, 3), options);
   CHECK(before.differences(Everything(*model, optimizer)) == "");
-  for (const std::size_t other : {0, 13, 17}) CHECK(array[other] == 4);
+  for (const std::size_t other : {0U, 13U, 17U}) CHECK(array[other] == 4);
 }
 
 TEST_CASE("frozen weights may be in memory that cannot be written") {
