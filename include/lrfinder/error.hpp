@@ -39,7 +39,8 @@ struct InvalidStep : Error {
 /// data or the criterion is at fault, not a learning rate.
 class BadBatch : public Error {
  public:
-  /// `index`: the number of the batch in the order of the loader, from 0.
+  /// `index`: the number of the batch in the order of the loader, from 0. It counts on over several
+  /// passes.
   BadBatch(const std::string& message, std::int64_t index) : Error(message), index_(index) {}
 
   /// The number of the batch in the order of the loader, from 0.

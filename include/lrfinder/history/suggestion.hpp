@@ -19,7 +19,8 @@ struct Trial {
   /// Optimizer updates.
   std::int64_t updates = 0;
   /// The validation loss after the last update or, without a validation loader, the mean training
-  /// loss of the last quarter of the updates. Infinite if a loss was not finite.
+  /// loss of the last quarter of the updates, in which unusually large losses count less. Infinite
+  /// if a loss was not finite.
   double loss = 0;
   /// Whether the loss of the trial is above the divergence threshold of the range test.
   bool diverged = false;

@@ -172,7 +172,7 @@ inline Suggestion steepest(const History& history) {
 /// Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3. Smith
 /// reads the bounds off a plot of the accuracy: the rates at which learning begins, and at which it
 /// slows, becomes ragged or stops. Here the bounds are the rates at which 5 % and 95 % of the
-/// descent of the raw loss are done (see Descent). Momentum and Adam do not change them.
+/// descent of the paired loss are done (see Descent). Momentum and Adam do not change them.
 ///
 /// Throws NoSuggestion if fewer than three losses are finite or the loss never falls. Throws
 /// InvalidHistory if the columns differ in length. O(n log n).

@@ -147,9 +147,8 @@ class Step {
         torch::Tensor untrained = untrained_->of(of);
         if (!untrained.defined()) {
           throw InvalidOption(
-              "LRFinder: TrainingOptions::skip_bad_batches does not go with a model or an "
-              "optimizer "
-              "that replaces the memory of parameters or buffers; leave it out");
+              "LRFinder: skip_bad_batches() does not go with a model or an optimizer that replaces "
+              "the memory of parameters or buffers; leave it out");
         }
         return untrained;
       });

@@ -59,8 +59,8 @@ struct TrainingSettings {
   DevicePlacement placement;
   /// Whether a validation loader gives the loss.
   bool validates;
-  /// Maximum bytes of training batches that are kept on the device for the next training; 0 if
-  /// there is only one training.
+  /// Maximum bytes of training batches that are kept on the device for the next training; 0 for a
+  /// range test alone.
   std::int64_t max_training_bytes = 0;
   /// Maximum bytes of validation batches that are kept on the device.
   std::int64_t max_validation_bytes = 0;
