@@ -197,6 +197,45 @@ TEST_CASE("Validation shards of different length give the mean over all samples"
   }
 }
 
+TEST_CASE("Untrained losses are averages over all samples of all ranks") {
+  const auto run = [](Process& process) {
+    torch::nn::Sequential model = mlp(/*seed=*/1);
+    const auto optimizer = sgd(model);
+    return report_of(model, *optimizer, [&](Report& report) {
+      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss(),
+                                process.size > 1 ? on_all(process) : TrainingOptions());
+      const Batches train = share_of(learnable_batches(5, 12), process.rank, process.size);
+      report["history"] =
+          in_words(finder.range_test(train, RangeTestOptions().end_lr(1).num_iter(10)));
+    });
+  };
+  const auto one = in_processes(1, run), three = in_processes(3, run);
+  check_all_well(three);
+  const auto untrained = [](const std::vector<Report>& reports) {
+    return lrfinder::from_csv(reports.front().at("history")).untrained_loss;
+  };
+  REQUIRE(untrained(three).size() == 10);
+  for (std::size_t i = 0; i < 10; ++i) {
+    CHECK(untrained(one)[i] == Approx(untrained(three)[i]).epsilon(1e-6));
+  }
+}
+
+TEST_CASE("A batch that is bad on one rank ends the test on all, and is named by its update") {
+  const auto reports = in_processes(2, [](Process& process) {
+    torch::nn::Sequential model = mlp(1);
+    const auto optimizer = sgd(model);
+    return report_of(model, *optimizer, [&](Report&) {
+      lrfinder::LRFinder finder(model, *optimizer, torch::nn::CrossEntropyLoss(), on_all(process));
+      Batches train = learnable_batches(8, 8);
+      if (process.rank == 1) train[3].data[0][0] = std::numeric_limits<float>::quiet_NaN();
+      finder.range_test(train);
+    });
+  });
+  for (const Report& report : reports) {
+    CHECK_THAT(report.at("error"), contains("the loss of update 3 (counted from 0) is nan"));
+  }
+}
+
 TEST_CASE("A loss that is not finite on one rank ends the test on all, for the same reason") {
   const double loss =
       GENERATE(std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity());

@@ -14,6 +14,7 @@
 #include <torch/torch.h>
 
 #include <lrfinder/data/any_loader.hpp>
+#include <lrfinder/detail/number_text.hpp>
 #include <lrfinder/detail/system.hpp>
 #include <lrfinder/detail/text.hpp>
 #include <lrfinder/distributed/fingerprint.hpp>
@@ -127,10 +128,10 @@ LRFINDER_INLINE void Engine::record(const RangeTestSettings& range, const RangeT
       const auto untrained = recorder.untrained_loss_at_end();
       const bool is_bad = untrained && !std::isfinite(*untrained);
       if (is_bad) {
-        throw BadBatch(
-            concat("LRFinder: the loss of update ", recorder.size(), " (counted from 0) is ",
-                   *untrained, " before any update, so no learning rate is to blame"),
-            static_cast<std::int64_t>(recorder.size()) * range.accumulation_steps);
+        throw BadBatch(concat("LRFinder: the loss of update ", recorder.size(),
+                              " (counted from 0) is ", to_text(std::fabs(*untrained)),
+                              " before any update, so no learning rate is to blame"),
+                       static_cast<std::int64_t>(recorder.size()) * range.accumulation_steps);
       }
       is_suspect = reason == StopReason::non_finite_loss && !untrained;
       if (is_all) session.end();

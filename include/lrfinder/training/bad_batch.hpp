@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -35,9 +36,9 @@ inline std::optional<std::int64_t> first_bad_sample(const AnyBatch& batch) {
              : "its values are finite, so look at the criterion (the logarithm of 0, a division by "
                "0) and at the weights of the model";
   throw BadBatch(
-      concat("LRFinder: the loss of batch ", index, " (counted from 0) is ", to_text(loss),
-             " before any update, so no learning rate is to blame; ", look_at,
-             ", or leave such batches out with TrainingOptions().skip_bad_batches(true)"),
+      concat("LRFinder: the loss of batch ", index, " (counted from 0) is ",
+             to_text(std::fabs(loss)), " before any update, so no learning rate is to blame; ",
+             look_at, ", or leave such batches out with TrainingOptions().skip_bad_batches(true)"),
       index);
 }
 
