@@ -83,8 +83,9 @@ class Step {
     DeviceMeasurement measured;
     std::int64_t samples = 0;
     for (std::int64_t i = 0; i < settings_.options.accumulation_steps(); ++i) {
-      const auto [batch, loss] = next_with_finite(
-          [&](AnyBatch& of) { return detail::evaluate_only(of, settings_, needs_gradients_); });
+      const auto [batch, loss] = next_with_finite([&](AnyBatch& of, const RandomState& random) {
+        return detail::evaluate_only(of, settings_, random, needs_gradients_);
+      });
       measured.loss.add(loss, 1);
       samples += batch->samples();
     }
@@ -143,7 +144,7 @@ class Step {
     std::shared_ptr<AnyBatch> batch;
     torch::Tensor loss;
     if (settings_.options.skip_bad_batches()) {
-      std::tie(batch, loss) = next_with_finite([&](AnyBatch& of) {
+      std::tie(batch, loss) = next_with_finite([&](AnyBatch& of, const RandomState&) {
         torch::Tensor untrained = untrained_->of(of);
         if (!untrained.defined()) {
           throw InvalidOption(
@@ -169,13 +170,13 @@ class Step {
   }
 
   // Returns the next batch whose loss is finite, with that loss. Batches before it are left out, or
-  // a BadBatch is thrown, as the options say. `loss_of(batch)`: a loss without training.
+  // a BadBatch is thrown, as the options say. `loss_of(batch, random)`: a loss without training.
   template <class LossOf>
   std::pair<std::shared_ptr<AnyBatch>, torch::Tensor> next_with_finite(LossOf&& loss_of) {
     while (true) {
       auto batch = batches_.next();
       const RandomState random(settings_.placement.device);
-      torch::Tensor loss = loss_of(*batch);
+      torch::Tensor loss = loss_of(*batch, random);
       const auto value = loss.template item<double>();
       if (std::isfinite(value)) return {std::move(batch), std::move(loss)};
       if (!settings_.options.skip_bad_batches()) {

@@ -25,11 +25,11 @@
 namespace lrfinder::detail {
 
 /// Evaluates a batch without training on it. Computes no gradients, unless the model or the
-/// criterion needs them for the loss. `needs_gradients`: set if so, for the next batches.
+/// criterion needs them for the loss. `needs_gradients`: set if so, for the next batches. `random`:
+/// the present random state.
 inline torch::Tensor evaluate_only(AnyBatch& batch, const TrainingSettings& settings,
-                                   bool& needs_gradients) {
+                                   const RandomState& random, bool& needs_gradients) {
   if (!needs_gradients) {
-    const RandomState random(settings.placement.device);
     try {
       const torch::NoGradGuard without_gradients;
       return evaluate(batch, settings);
@@ -205,7 +205,7 @@ class UntrainedLosses {
     torch::Tensor loss;
     {
       const StartingWeights::InUse in_use(weights_);
-      loss = evaluate_only(copy ? *copy : batch, settings_, needs_gradients_);
+      loss = evaluate_only(copy ? *copy : batch, settings_, random, needs_gradients_);
     }
     random.restore();
     if (is_tried) {
