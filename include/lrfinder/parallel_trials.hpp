@@ -151,7 +151,7 @@ class ParallelTrials final : public TrialRunner {
   // Trains at these rates, some on each rank. The search has asked for the first `asked` rates.
   void train_all(TrialTrainer& trainer, const std::vector<double>& rates, std::size_t asked,
                  std::int64_t updates) {
-    const std::size_t size = 4 + metrics_.size();
+    const std::size_t size = 5 + metrics_.size();
     mine_.assign(first_trial + rates.size() * size, 0);
     for (auto i = static_cast<std::size_t>(session_->rank()); i < rates.size();
          i += static_cast<std::size_t>(session_->size())) {
@@ -203,15 +203,17 @@ class ParallelTrials final : public TrialRunner {
     *next++ = trial.lr;
     *next++ = static_cast<double>(trial.updates);
     *next++ = trial.loss;
+    *next++ = trial.unsteady ? 1 : 0;
     *next++ = static_cast<double>(trial.metrics.size());
     for (const auto& [name, value] : trial.metrics) *next++ = value;
   }
 
   Trial read(const double* next) const {
     Trial trial{next[0], static_cast<std::int64_t>(next[1]), next[2]};
-    std::size_t i = 4;
+    trial.unsteady = next[3] > 0;
+    std::size_t i = 5;
     for (const std::string& name : metrics_) {
-      if (next[3] > 0) trial.metrics[name] = next[i++];
+      if (next[4] > 0) trial.metrics[name] = next[i++];
     }
     return trial;
   }

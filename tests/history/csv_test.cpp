@@ -149,8 +149,8 @@ TEST_CASE("what a search has found survives CSV bit for bit") {
   History history({0.1, 0.3, 1}, {2.5, 2, 3});
   history.found = histories::found(1.0 / 3, 0.25, 0.5,
                                    {{0.1, 50, 2.0 / 3, false, {{"top-5: a = %", 0.1}, {"", 1}}},
-                                    {10, 7, infinity, true, {{"accuracy", not_a_number}}},
-                                    {0.2, 8, -0.0, false, {}}});
+                                    {10, 7, infinity, true, {{"accuracy", not_a_number}}, true},
+                                    {0.2, 8, -0.0, false, {}, true}});
   history.found->loss = 2.0 / 7;
   history.found->updates = 1234567890123;
   const History read = from_csv(to_csv(history));
@@ -169,12 +169,16 @@ TEST_CASE("what a search has found survives CSV bit for bit") {
   CHECK(read.found->trials[0].updates == 50);
   CHECK(read.found->trials[0].loss == 2.0 / 3);
   CHECK_FALSE(read.found->trials[0].diverged);
+  CHECK_FALSE(read.found->trials[0].unsteady);
   CHECK(read.found->trials[0].metrics ==
         std::map<std::string, double>{{"", 1}, {"top-5: a = %", 0.1}});
   CHECK(read.found->trials[1].loss == infinity);
   CHECK(read.found->trials[1].diverged);
+  CHECK(read.found->trials[1].unsteady);
   CHECK(std::isnan(read.found->trials[1].metrics.at("accuracy")));
   CHECK(std::signbit(read.found->trials[2].loss));
+  CHECK_FALSE(read.found->trials[2].diverged);
+  CHECK(read.found->trials[2].unsteady);
   CHECK_FALSE(from_csv(to_csv(History({0.1}, {2}))).found);
 }
 

@@ -24,7 +24,40 @@ lrfinder::detail::UntrainedBatches evaluated(std::vector<double> losses) {
   return lrfinder::detail::evaluate_untrained(training, updates, [] {});
 }
 
+// A training whose batches have these losses in a trial.
+struct Trained : Untrained {
+  struct Loss {
+    lrfinder::Measurement read() const {
+      lrfinder::Measurement measured;
+      measured.raw_loss = value;
+      return measured;
+    }
+    double value;
+  };
+
+  void follow(const lrfinder::TrainingPlan&, std::int64_t, const std::vector<double>&) {}
+  void step() {}
+  Loss training_loss() { return {losses[next++]}; }
+};
+
+bool is_unsteady(const std::vector<double>& untrained, std::vector<double> losses) {
+  Trained training{{std::move(losses)}};
+  return lrfinder::detail::run_trial(training, lrfinder::TrainingPlan().steps(4), {0.1},
+                                     evaluated(untrained), [](double) {})
+      .unsteady;
+}
+
 }  // namespace
+
+TEST_CASE("a trial is unsteady if a loss rises by more than two usual losses") {
+  CHECK_FALSE(is_unsteady({1, 1, 1, 1}, {1, 2.9, 0.5, 0.5}));
+  CHECK(is_unsteady({1, 1, 1, 1}, {1, 3.1, 0.5, 0.5}));
+  // A batch that is hard without training, too, is no sign.
+  CHECK_FALSE(is_unsteady({1, 3, 1, 1}, {1, 4, 0.5, 0.5}));
+  // Losses around 0 differ by 1 without training.
+  CHECK_FALSE(is_unsteady({1, -1, 1, -1}, {1, 0.9, 1, -1}));
+  CHECK(is_unsteady({1, -1, 1, -1}, {1, 1.1, 1, -1}));
+}
 
 TEST_CASE("the last quarter of the updates gives the loss of a trial") {
   const auto batches = evaluated({9, 9, 9, 9, 9, 9, 1, 3});

@@ -93,11 +93,13 @@ inline std::string to_setting(const std::string& value) { return escaped(value);
 inline std::string to_setting(StopReason value) { return to_string(value); }
 inline std::string to_setting(RangeSchedule value) { return to_string(value); }
 
-/// LR:UPDATES:LOSS, then `:diverged` if the trial diverged, then :NAME=VALUE for each metric.
+/// LR:UPDATES:LOSS, then `:diverged` if the trial diverged, `:unsteady` if it was unsteady, and
+/// :NAME=VALUE for each metric.
 inline std::string to_setting(const Trial& trial) {
   std::string text =
       to_text(trial.lr) + ':' + std::to_string(trial.updates) + ':' + to_text(trial.loss);
   if (trial.diverged) text += ":diverged";
+  if (trial.unsteady) text += ":unsteady";
   for (const auto& [name, value] : trial.metrics) {
     text += ':' + escaped(name, " :=") + '=' + to_text(value);
   }
@@ -152,8 +154,15 @@ inline bool from_setting(std::string_view text, Trial& trial) {
       !from_setting(pieces[2], trial.loss)) {
     return false;
   }
-  trial.diverged = pieces.size() > 3 && pieces[3] == "diverged";
-  for (std::size_t i = trial.diverged ? 4 : 3; i < pieces.size(); ++i) {
+  std::size_t next = 3;
+  const auto has_word = [&](std::string_view word) {
+    const bool has = next < pieces.size() && pieces[next] == word;
+    if (has) ++next;
+    return has;
+  };
+  trial.diverged = has_word("diverged");
+  trial.unsteady = has_word("unsteady");
+  for (std::size_t i = next; i < pieces.size(); ++i) {
     const std::size_t equals = pieces[i].find('=');
     const auto name = unescaped(pieces[i].substr(0, equals));
     if (equals == std::string_view::npos || !name || trial.metrics.count(*name) > 0 ||
@@ -216,7 +225,8 @@ void each_setting(AnyHistory& history, Visit visit) {
   visit("found_recipe", found.recipe, text, any);
   visit("found_caveat", found.caveat, text, any);
   visit("found_trials", found.trials,
-        "LR:UPDATES:LOSS for each trial, with blanks between, then :diverged if it diverged, and "
+        "LR:UPDATES:LOSS for each trial, with blanks between, then :diverged and :unsteady if it "
+        "was so, and "
         ":NAME=VALUE for each metric",
         any);
 }

@@ -26,6 +26,9 @@ struct Trial {
   bool diverged = false;
   /// The metrics by name, measured on the same batches as the loss.
   std::map<std::string, double> metrics{};
+  /// Whether the loss of one update rose above its loss without training by more than twice a usual
+  /// loss. The loss came back, but in a longer training it may not.
+  bool unsteady = false;
 };
 
 /// A learning rate to train with. A recipe has read it off a curve, or trials have found it.
@@ -84,7 +87,8 @@ inline std::ostream& operator<<(std::ostream& out, const Suggestion& suggestion)
     for (const auto& [lr, trial] : longest) {
       text += (lr == suggestion.lr ? "\n* lr " : "\n  lr ") + rounded(lr) + "  ";
       text += trial ? "loss " + rounded(trial->loss) + " after " + std::to_string(trial->updates) +
-                          (trial->diverged ? " updates, diverged" : " updates")
+                          " updates" + (trial->diverged ? ", diverged" : "") +
+                          (trial->unsteady ? ", unsteady" : "")
                     : "no trial";
     }
   }

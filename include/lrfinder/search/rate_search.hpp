@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <iterator>
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,6 +37,7 @@ template <class RunTrials>
 class RateSearch {
   using Constants = SearchConstants;
   using Updates = std::int64_t;
+  static constexpr double infinity = std::numeric_limits<double>::infinity();
 
  public:
   /// Both arguments must outlive the search.
@@ -46,7 +48,7 @@ class RateSearch {
   ///
   /// Throws NoSuggestion if every rate that was tried harms, or if none changes anything.
   Suggestion run() {
-    const TrialLevel short_level = short_trials();
+    TrialLevel short_level = short_trials();
     const double share = static_cast<double>(left_) / Constants::long_trials;
     TrialLevel long_level{length(share), Constants::long_spacing};
     const auto at_long_level = [&](double log_lr) {
@@ -54,11 +56,11 @@ class RateSearch {
     };
     double begin = at_long_level(short_level.best_log_lr());
     measure_untrained(long_level);
-    if (!descends(short_level)) {
-      const double harmless = at_long_level(highest_harmless(short_level));
+    if (!short_level.descends()) {
+      const double harmless = at_long_level(short_level.highest_harmless());
       run_trial(long_level, harmless);
-      if (!(descent(long_level) > Constants::later_descent)) return without_descent(short_level);
-      if (descent(short_level) < Constants::slight_descent) begin = harmless;
+      if (!(long_level.descent() > Constants::later_descent)) return without_descent(short_level);
+      if (short_level.descent() < Constants::slight_descent) begin = harmless;
     }
     run_around(long_level, begin);
     require_progress(short_level, long_level);
@@ -76,7 +78,7 @@ class RateSearch {
     measure_untrained(level);
     run_around(level, log_lr);
     // Rates above a divergence may all give the same loss. The descent is then at lower rates.
-    step_down(level, [&] { return !descends(level); });
+    step_down(level, [&] { return !level.descends(); });
     extend(level, std::min(share, static_cast<double>(left_)));
     return level;
   }
@@ -91,15 +93,6 @@ class RateSearch {
     }
   }
 
-  // The highest rate that hardly raises the loss; the lowest tried if all do.
-  double highest_harmless(const TrialLevel& level) const {
-    const double enough =
-        level.untrained_loss + Constants::min_descent * std::fabs(level.untrained_loss);
-    const auto harmless = std::find_if(level.losses.rbegin(), level.losses.rend(),
-                                       [&](const auto& tried) { return tried.second <= enough; });
-    return harmless == level.losses.rend() ? level.lowest_log_lr() : harmless->first;
-  }
-
   // Rounds the number of updates of a trial, and limits it to the steps of the plan.
   Updates length(double updates) const {
     return std::clamp<Updates>(static_cast<Updates>(updates), 1, settings_.plan_steps);
@@ -111,8 +104,8 @@ class RateSearch {
   void run_around(TrialLevel& level, double log_lr) {
     std::vector<double> around;
     for (const double step : {0.0, level.spacing, -level.spacing}) {
-      const bool is_new = level.losses.count(log_lr + step) == 0;
-      if (is_new && is_allowed(log_lr + step)) around.push_back(log_lr + step);
+      const double rate = log_lr + step;
+      if (level.losses.count(rate) == 0 && is_allowed(rate)) around.push_back(rate);
     }
     run_trials(level, around);
   }
@@ -127,17 +120,19 @@ class RateSearch {
     }
   }
 
-  // Goes further out while the best rate is the lowest or highest tried, for at most `updates`.
+  bool is_open_above(const TrialLevel& level) const {
+    return level.is_open_above() && is_allowed(level.highest_log_lr() + level.spacing);
+  }
+
+  // Goes further out on the sides that are open, for at most `updates`.
   void extend(TrialLevel& level, double updates) {
     const double more = std::max(0.0, updates / static_cast<double>(level.updates));
     const std::size_t most = level.losses.size() + static_cast<std::size_t>(more);
     while (level.losses.size() < std::min(most, Constants::max_trials)) {
-      const double below = level.lowest_log_lr() - level.spacing;
-      const double above = level.highest_log_lr() + level.spacing;
-      if (level.best_tried() == level.lowest_log_lr() && descends(level)) {
-        run_trial(level, below);
-      } else if (level.best_tried() == level.highest_log_lr() && is_allowed(above)) {
-        run_trial(level, above);
+      if (level.is_open_below() && level.below_best() < Constants::max_ties) {
+        run_trial(level, level.lowest_log_lr() - level.spacing);
+      } else if (is_open_above(level) && level.above_best() < Constants::max_ties) {
+        run_trial(level, level.highest_log_lr() + level.spacing);
       } else {
         break;
       }
@@ -155,8 +150,8 @@ class RateSearch {
       trial.diverged = !std::isfinite(trial.loss) ||
                        has_diverged(trial.loss, level.untrained_loss, settings_.diverge_th);
       left_ -= trial.updates;
-      level.losses[log_rates[i]] =
-          trial.diverged ? std::numeric_limits<double>::infinity() : trial.loss;
+      level.losses[log_rates[i]] = trial.diverged ? infinity : trial.loss;
+      if (trial.diverged || trial.unsteady) level.unsteady.insert(log_rates[i]);
       trials_.push_back(std::move(trial));
     }
   }
@@ -181,56 +176,54 @@ class RateSearch {
     return rates;
   }
 
-  // How much the best trial lowers the loss, as a share of the untrained loss.
-  double descent(const TrialLevel& level) const {
-    return (level.untrained_loss - level.best_loss()) / std::fabs(level.untrained_loss);
-  }
-
-  bool descends(const TrialLevel& level) const { return descent(level) > Constants::min_descent; }
-
   // By how many decades the best rate falls between two lengths.
   double shift(Updates from, Updates to) const {
     return settings_.length_exponent *
            std::log10(static_cast<double>(to) / static_cast<double>(from));
   }
 
-  Suggestion suggestion(const TrialLevel& short_level, const TrialLevel& long_level) {
+  Suggestion suggestion(TrialLevel& short_level, const TrialLevel& long_level) {
     const double log_lr =
         long_level.best_log_lr() - shift(long_level.updates, settings_.plan_steps);
-    Suggestion result = with_trials(log_lr, half_of_interval(short_level, long_level));
+    if (log_lr < std::min(short_level.lowest_log_lr(), long_level.lowest_log_lr())) {
+      run_trial(short_level, log_lr);  // no answer without a trial at or below it
+    }
+    Suggestion result = with_trials(log_lr, long_level.half_of_interval(short_level));
     result.loss = long_level.best_loss();
-    const bool lowest = long_level.best_tried() == long_level.lowest_log_lr();
-    const bool highest = long_level.best_tried() == long_level.highest_log_lr() &&
-                         is_allowed(long_level.highest_log_lr() + long_level.spacing);
-    if (lowest || highest) {
-      result.caveat = std::string("the best rate is the ") + (lowest ? "lowest" : "highest") +
-                      " of those tried: raise the budget";
-    } else if (descent(long_level) < Constants::sure_descent) {
-      result.caveat = "the trials lowered the loss by only " +
-                      rounded(100 * descent(long_level), 2) +
-                      " %, so another rate may be the best: raise the budget";
+    const bool is_low = long_level.is_open_below();
+    if (is_low || is_open_above(long_level)) {
+      const char* side = is_low ? "lower" : "higher";
+      result.caveat = concat("the best rate may be ", side, ", as no ", side,
+                             " one that was tried is clearly worse: raise the budget");
+    } else if (const auto unsteady = unsteady_near(long_level, log_lr)) {
+      result.caveat = concat("a trial at ", std::pow(10, *unsteady), " was ",
+                             long_level.losses.at(*unsteady) < infinity ? "unsteady" : "lost",
+                             ", so a longer training may diverge at this rate, too: clip the "
+                             "gradients, or train at a lower rate");
+    } else if (!(long_level.descent() > Constants::sure_descent)) {
+      result.caveat =
+          "the trials hardly lowered the loss, so another rate may be the best: raise the budget";
     }
     return result;
   }
 
-  // Half of the width of the interval, in decades. A rate at its end costs about 5 % of the time:
-  // there the parabola has risen by as much as 5 % more updates would lower the loss.
-  static double half_of_interval(const TrialLevel& short_level, const TrialLevel& long_level) {
-    constexpr double min_width = 0.03, max_width = 0.18, usual_width = 0.048;
-    const double decades = std::log10(static_cast<double>(long_level.updates) /
-                                      static_cast<double>(short_level.updates));
-    const double gain = Constants::later_gain * std::log10(1.05) *
-                        (short_level.best_loss() - long_level.best_loss()) / decades;
-    const double curvature = long_level.curvature();
-    if (!(curvature > 0) || !(gain > 0)) return usual_width;
-    return std::clamp(std::sqrt(gain / curvature), min_width, max_width);
+  // The lowest rate of an unsteady or diverged trial near a rate, if the training is longer than
+  // such a trial.
+  std::optional<double> unsteady_near(const TrialLevel& level, double log_lr) const {
+    if (settings_.plan_steps < 2 * level.updates) return std::nullopt;
+    const auto found = level.unsteady.lower_bound(log_lr - level.spacing / 2);
+    if (found == level.unsteady.end() || *found > log_lr + Constants::near) return std::nullopt;
+    return *found;
   }
 
   // The model may know the data already. Then a short training only does harm, and more harm at a
   // higher rate. A long one still does good. The answer is the highest rate that does little harm.
   Suggestion without_descent(TrialLevel level) {
-    const double rise = Constants::harmless_rise +
-                        Constants::harmless_rise_of_decay * (1 - settings_.mean_late_factor);
+    const double longer =
+        static_cast<double>(settings_.plan_steps) / static_cast<double>(level.updates);
+    const double rise = (Constants::harmless_rise +
+                         Constants::harmless_rise_of_decay * (1 - settings_.mean_late_factor)) *
+                        std::clamp(1 + std::log10(longer / Constants::repairs_after), 0.0, 1.0);
     const double enough = level.untrained_loss + rise * std::fabs(level.untrained_loss);
     const auto harmful = [&] {
       return std::find_if(level.losses.begin(), level.losses.end(),
@@ -247,17 +240,26 @@ class RateSearch {
       run_trial(level, level.highest_log_lr() + level.spacing);
     }
     const auto above = harmful();
-    if (above == level.losses.begin() || above == level.losses.end()) throw_no_suggestion(level);
+    const auto changes = [&](const auto& tried) {
+      constexpr double hardly = 1e-3;
+      return std::fabs(tried.second - level.untrained_loss) >
+             hardly * std::fabs(level.untrained_loss);
+    };
+    const bool nothing_changes = std::none_of(level.losses.begin(), level.losses.end(), changes);
+    if (above == level.losses.begin() || nothing_changes) throw_no_suggestion(level);
     const auto below = std::prev(above);
-    const double share = std::isfinite(above->second)
-                             ? (enough - below->second) / (above->second - below->second)
-                             : 0;
-    Suggestion result =
-        with_trials(below->first + share * (above->first - below->first), level.spacing);
-    result.loss = below->second;
+    double log_lr = below->first;
+    if (above != level.losses.end() && std::isfinite(above->second)) {
+      const double share = (enough - below->second) / (above->second - below->second);
+      log_lr += share * (above->first - below->first);
+    }
+    const double loss = below->second;
+    Suggestion result = with_trials(log_lr, level.spacing);
+    result.loss = loss;
     result.caveat =
-        "no rate lowered the loss in the trials: the model may know the data already, and this is "
-        "the highest rate that did little harm; raise the budget";
+        "no rate lowered the loss in the trials, so this training may not help: the model may know "
+        "the data already, or need more updates to learn anything. This is the highest rate that "
+        "did little harm; raise the budget";
     return result;
   }
 

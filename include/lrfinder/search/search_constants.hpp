@@ -45,8 +45,14 @@ struct SearchConstants {
   /// Then the best rate of the short trials still says where to look, if they lower the loss by
   /// this share.
   static constexpr double slight_descent = 0.005;
+  /// A loss that is above the best one by less than this share of the descent is no worse.
+  static constexpr double tie = 0.01;
+  /// So many trials on a side that are no worse show a plateau, and the search goes no further.
+  static constexpr std::ptrdiff_t max_ties = 3;
   /// A smaller descent of the long trials gets a caveat.
   static constexpr double sure_descent = 0.05;
+  /// A trial that was unsteady or diverged within this distance, in decades, gets a caveat.
+  static constexpr double near = 0.3;
   /// If there is no descent, up to this many lower rates are tried, at twice the spacing.
   static constexpr int max_steps_down = 3;
   /// Maximum number of trials of one length. More would reach rates that no training needs.
@@ -55,6 +61,9 @@ struct SearchConstants {
   /// larger rise, because later low rates repair it.
   static constexpr double harmless_rise = 0.1;
   static constexpr double harmless_rise_of_decay = 0.2;
+  /// That is so if the training is this many times as long as a trial. A training that is shorter
+  /// by a factor of 10 has no time to repair any harm.
+  static constexpr double repairs_after = 60;
   /// Late in a training, more updates lower the loss by this share of what they do in the trials.
   /// With this value the worse end of the interval costs 5 % of the time (median).
   static constexpr double later_gain = 0.108;

@@ -38,8 +38,20 @@ inline std::int64_t step_of_plan(const TrainingPlan& plan, std::int64_t update,
 struct UntrainedBatches {
   /// The loss without training, measured as that of a trial.
   double loss = 0;
+  /// The loss of each update's batches.
+  std::vector<double> losses;
   /// How much each of the last updates counts in the training loss of a trial: the last quarter.
   std::vector<double> weights;
+
+  /// The size of a usual loss: the absolute value of the mean, or the standard deviation if that is
+  /// larger.
+  double usual_loss() const {
+    const auto count = static_cast<double>(losses.size());
+    const double mean = std::accumulate(losses.begin(), losses.end(), 0.0) / count;
+    double squares = 0;
+    for (const double one : losses) squares += (one - mean) * (one - mean);
+    return std::max(std::fabs(mean), std::sqrt(squares / count));
+  }
 };
 
 /// Evaluates the batches of a trial of `updates` updates without training on them.
@@ -53,14 +65,13 @@ template <class AnyTraining, class AfterUpdate>
 UntrainedBatches evaluate_untrained(AnyTraining& training, std::int64_t updates,
                                     AfterUpdate&& after_update) {
   constexpr double usual_losses = 3;  // in medians
-  std::vector<double> losses;
+  UntrainedBatches untrained;
   for (std::int64_t update = 0; update < updates; ++update) {
-    losses.push_back(training.evaluate_without_update());
+    untrained.losses.push_back(training.evaluate_without_update());
     after_update();
   }
   const std::int64_t averaged = std::max<std::int64_t>(1, updates / 4);
-  losses.erase(losses.begin(), losses.end() - averaged);
-  UntrainedBatches untrained;
+  const std::vector<double> losses(untrained.losses.end() - averaged, untrained.losses.end());
   untrained.weights.assign(losses.size(), 1);
   if (*std::min_element(losses.begin(), losses.end()) >= 0) {
     std::vector<double> positive;  // an empty batch has a loss of 0, and tells nothing
@@ -88,8 +99,11 @@ UntrainedBatches evaluate_untrained(AnyTraining& training, std::int64_t updates,
 /// infinite if a loss was not finite. `AnyTraining`: Training, or a class with its functions.
 template <class AnyTraining, class AfterUpdate>
 Trial run_trial(AnyTraining& training, const TrainingPlan& plan, const std::vector<double>& peaks,
-                std::int64_t updates, const std::vector<double>& weights,
-                AfterUpdate&& after_update) {
+                const UntrainedBatches& untrained, AfterUpdate&& after_update) {
+  const std::vector<double>& weights = untrained.weights;
+  constexpr double unsteady_rise = 2;
+  const double usual_loss = untrained.usual_loss();
+  const auto updates = static_cast<std::int64_t>(untrained.losses.size());
   const auto first = updates - static_cast<std::int64_t>(weights.size());
   Trial trial;
   trial.lr = peaks.front();
@@ -97,8 +111,9 @@ Trial run_trial(AnyTraining& training, const TrainingPlan& plan, const std::vect
     training.follow(plan, step_of_plan(plan, trial.updates, updates), peaks);
     training.step();
     const Measurement measured = training.training_loss().read();
-    ++trial.updates;
+    const double without = untrained.losses[static_cast<std::size_t>(trial.updates++)];
     after_update(measured.raw_loss);
+    if (measured.raw_loss - without > unsteady_rise * usual_loss) trial.unsteady = true;
     if (!std::isfinite(measured.raw_loss)) {
       trial.loss = std::numeric_limits<double>::infinity();
       trial.metrics.clear();
@@ -157,11 +172,10 @@ class TrialTrainer {
     if (lr == 0) return {lr, 0, untrained.loss};
     Trial trial;
     const auto run = [&](detail::Training& training) {
-      trial =
-          detail::run_trial(training, plan_, peaks, updates, untrained.weights, [&](double loss) {
-            show(lr, loss);
-            if (after_update) after_update();
-          });
+      trial = detail::run_trial(training, plan_, peaks, untrained, [&](double loss) {
+        show(lr, loss);
+        if (after_update) after_update();
+      });
     };
     setup_.train(fingerprint, run)->restore();
     return trial;
