@@ -114,15 +114,6 @@ inline void add_imbalance(std::vector<HardKind>& kinds) {
                    mean_loss(few, counted(1))});
 }
 
-/// The density of a normal distribution whose mean and log variance are learnt, without its
-/// constant. Outputs are N x 2 k for targets N x k.
-inline Criterion gaussian_likelihood() {
-  return [](const torch::Tensor& output, const torch::Tensor& target) {
-    const auto parts = output.chunk(2, 1);
-    return (parts[1] + (target - parts[0]).square() * (-parts[1]).exp()).mean() / 2;
-  };
-}
-
 inline void add_signed(std::vector<HardKind>& kinds) {
   const auto loss = gaussian_likelihood();
   const auto response = shared(responses());

@@ -54,23 +54,6 @@ inline torch::Tensor long_texts(std::int64_t count, std::int64_t length) {
   return torch::stack(letters, 1);
 }
 
-/// Scores for the next letter from the last two, by an embedding and a hidden layer. The first
-/// place of a text has none.
-inline MakeNetwork by_two_letters(std::int64_t letters, std::int64_t width) {
-  return [=] {
-    auto network = std::make_shared<Network>();
-    auto embedding = network->part(torch::nn::Embedding(letters, 8));
-    auto hidden = network->part(torch::nn::Linear(16, width));
-    auto scores = network->part(torch::nn::Linear(width, letters));
-    network->run = [=](const torch::Tensor& text) mutable {
-      const auto x = embedding(text);
-      const auto two = torch::cat({x.slice(1, 0, -1), x.slice(1, 1)}, 2);
-      return scores(torch::relu(hidden(two)));
-    };
-    return network;
-  };
-}
-
 /// Batches of four texts of one length each, between 2 and `longest` letters, short ones more
 /// often. `skipped`: the letters at the start of a text that are not predicted.
 inline MakeBatches text_batches(const torch::Tensor& texts, std::int64_t longest,

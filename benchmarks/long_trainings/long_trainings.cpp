@@ -1,10 +1,11 @@
 // Trains many small tasks at many rates, for up to 3,000 updates, and saves how they end. The
 // program `judge` reads from that what a suggested rate is worth.
 //
-//   long_trainings [--list | --time] [--only KIND] [FOLDER]
+//   long_trainings [--list | --time] [--streams] [--only KIND] [FOLDER]
 //
 // FOLDER: where outcomes.csv, tasks.csv and curves/ are written; tasks that are there already are
 // left out. --list prints the tasks. --time prints how long an update takes.
+// --streams: trains for 30,000 updates, on data that does not run out.
 
 #include <chrono>
 #include <cmath>
@@ -95,11 +96,13 @@ void train_and_save(const Task& task, bool with_other_order, const std::string& 
 
 int main(int argc, char** argv) try {
   std::string only, folder = "data";
-  bool list = false, time = false;
+  bool list = false, time = false, streams = false;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     if (argument == "--list") {
       list = true;
+    } else if (argument == "--streams") {
+      streams = true;
     } else if (argument == "--time") {
       time = true;
     } else if (argument == "--only" && i + 1 < argc) {
@@ -107,7 +110,7 @@ int main(int argc, char** argv) try {
     } else if (argument.front() != '-') {
       folder = argument;
     } else {
-      std::cerr << "usage: long_trainings [--list | --time] [--only KIND] [FOLDER]\n";
+      std::cerr << "usage: long_trainings [--list | --time] [--streams] [--only KIND] [FOLDER]\n";
       return 2;
     }
   }
@@ -115,7 +118,7 @@ int main(int argc, char** argv) try {
   if (!list && !time) std::filesystem::create_directories(folder + "/curves");
   const auto done = tasks_in(folder + "/tasks.csv");
   std::set<std::string> kinds;
-  for (const Task& task : all_tasks()) {
+  for (const Task& task : all_tasks(streams)) {
     const bool is_first = kinds.insert(task.kind).second;
     if (!only.empty() && task.kind != only) continue;
     if (list) {

@@ -73,6 +73,23 @@ inline MakeNetwork small_attention(std::int64_t letters, std::int64_t length, st
   };
 }
 
+/// Scores for the next letter from the last two, by an embedding and a hidden layer. The first
+/// place of a text has none.
+inline MakeNetwork by_two_letters(std::int64_t letters, std::int64_t width) {
+  return [=] {
+    auto network = std::make_shared<Network>();
+    auto embedding = network->part(torch::nn::Embedding(letters, 8));
+    auto hidden = network->part(torch::nn::Linear(16, width));
+    auto scores = network->part(torch::nn::Linear(width, letters));
+    network->run = [=](const torch::Tensor& text) mutable {
+      const auto x = embedding(text);
+      const auto two = torch::cat({x.slice(1, 0, -1), x.slice(1, 1)}, 2);
+      return scores(torch::relu(hidden(two)));
+    };
+    return network;
+  };
+}
+
 /// The mean of the embeddings of all words of a text, and a linear or hidden layer on it.
 inline MakeNetwork embedding_bag(std::int64_t words, std::int64_t width, std::int64_t hidden,
                                  std::int64_t topics) {

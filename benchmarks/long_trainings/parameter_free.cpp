@@ -66,7 +66,7 @@ int main(int argc, char** argv) try {
       for (const auto* method : parameter_free_rules) {
         const std::string training = task.name + ',' + plan + ',' + method;
         if (done.count(training) > 0) continue;
-        trainer.train(plan, 1, {max_steps}, 1, parameter_free_rule(method, task));
+        trainer.train(plan, 1, {task.steps}, 1, parameter_free_rule(method, task));
         const std::string loss = rounded(trainer.outcomes().back().val_loss);
         append(path, "task,plan,method,loss", training + ',' + loss + '\n');
         std::cout << training << ',' << loss << std::endl;

@@ -121,22 +121,22 @@ inline Samples two_spirals() {
 }
 
 /// Overlapping Gaussian clusters in ten dimensions, ten for each of six classes.
-inline Samples clusters() {
+inline Samples clusters(std::int64_t count = 20000) {
   torch::manual_seed(24);
-  const auto cluster = torch::randint(0, 60, {20000}, torch::kLong);
+  const auto cluster = torch::randint(0, 60, {count}, torch::kLong);
   const auto centres = 1.3 * torch::randn({60, 10});
-  return hold_back(centres.index_select(0, cluster) + torch::randn({20000, 10}), cluster % 6);
+  return hold_back(centres.index_select(0, cluster) + torch::randn({count, 10}), cluster % 6);
 }
 
 /// Six overlapping classes, each a curved sheet in 12 dimensions of very unlike scales.
-inline Samples curved_sheets() {
+inline Samples curved_sheets(std::int64_t count = 20000) {
   torch::manual_seed(31);
-  const auto target = torch::randint(0, 6, {20000}, torch::kLong);
+  const auto target = torch::randint(0, 6, {count}, torch::kLong);
   const auto centres = torch::randn({6, 12}), bend = torch::randn({6, 2, 12});
-  const auto place = torch::tanh(2 * torch::randn({20000, 2}));
+  const auto place = torch::tanh(2 * torch::randn({count, 2}));
   const auto along = torch::bmm(place.unsqueeze(1), bend.index_select(0, target)).squeeze(1);
   const auto scale = torch::logspace(-1, 0.5, 12);
-  return hold_back((centres.index_select(0, target) + along + torch::randn({20000, 12})) * scale,
+  return hold_back((centres.index_select(0, target) + along + torch::randn({count, 12})) * scale,
                    target);
 }
 
@@ -160,18 +160,18 @@ inline Samples smooth_surface() {
 }
 
 /// The response of a random network of 24 tanh units, in two numbers, with a little noise.
-inline Samples responses() {
+inline Samples responses(std::int64_t count = 20000) {
   torch::manual_seed(27);
-  const auto x = torch::randn({20000, 6});
+  const auto x = torch::randn({count, 6});
   const auto value = torch::tanh(x.matmul(torch::randn({6, 24}))).matmul(torch::randn({24, 2}) / 3);
   return hold_back(x, value + 0.02 * torch::randn_like(value));
 }
 
 /// Texts of six letters out of twelve (N x 6) from a Markov chain of second order; the target of
 /// each letter is the next one.
-inline Samples short_texts() {
+inline Samples short_texts(std::int64_t count = 20000) {
   torch::manual_seed(28);
-  constexpr std::int64_t count = 20000, length = 6;
+  constexpr std::int64_t length = 6;
   const auto chain = torch::softmax(2.5 * torch::randn({12, 12, 12}), 2);
   std::vector<torch::Tensor> letters{torch::randint(0, 12, {count}, torch::kLong),
                                      torch::randint(0, 12, {count}, torch::kLong)};

@@ -30,14 +30,13 @@ struct Training {
   std::unique_ptr<torch::optim::Optimizer> optimizer;
 };
 
-/// Number of updates of the longest training.
-inline constexpr std::int64_t max_steps = 3000;
-
 struct Task {
   std::string name, kind;
   /// "sgd", "momentum", "adam" or "adamw".
   std::string optimizer_name;
   std::int64_t batch_size = 0;
+  /// Number of updates of the longest training.
+  std::int64_t steps = 0;
   /// Whether no rule may be chosen by its kind: 1 or, for the kinds added later, 2.
   int held_out = 0;
   /// The rate in the middle of the grid.
@@ -55,7 +54,8 @@ struct Task {
     const std::int64_t count = samples->input.size(0);
     Batches result;
     torch::Tensor order;
-    for (std::int64_t at = count; result.size() < max_steps; at += batch_size) {
+    for (std::int64_t at = count; static_cast<std::int64_t>(result.size()) < steps;
+         at += batch_size) {
       if (at + batch_size > count) {
         order = torch::randperm(count, torch::kLong);
         at = 0;
@@ -125,6 +125,22 @@ inline Criterion letter_cross_entropy() {
   };
 }
 
+/// The same without the first place, for which there are no scores.
+inline Criterion second_letter_cross_entropy() {
+  return [](const auto& output, const auto& target) {
+    return torch::nn::functional::cross_entropy(output.flatten(0, 1), target.slice(1, 1).flatten());
+  };
+}
+
 inline Criterion squared_error() {
   return [](const auto& output, const auto& target) { return torch::mse_loss(output, target); };
+}
+
+/// The density of a normal distribution whose mean and log variance are learnt, without its
+/// constant. Outputs are N x 2 k for targets N x k.
+inline Criterion gaussian_likelihood() {
+  return [](const torch::Tensor& output, const torch::Tensor& target) {
+    const auto parts = output.chunk(2, 1);
+    return (parts[1] + (target - parts[0]).square() * (-parts[1]).exp()).mean() / 2;
+  };
 }

@@ -19,8 +19,9 @@
 
 /// The kinds that are held out. The list was fixed before any of them was trained: rules are chosen
 /// on the other kinds, and these say what a rule is worth.
-inline constexpr std::array held_out_kinds{"digits_conv", "regression_layer_norm", "adding_gru",
-                                           "text",        "tune_two_groups",       "tune_shifted"};
+inline constexpr std::array held_out_kinds{"digits_conv",   "regression_layer_norm", "adding_gru",
+                                           "text",          "tune_two_groups",       "tune_shifted",
+                                           "stream_sheets", "stream_clusters"};
 
 /// A look at those changed a rule. These were added then, and looked at when the rule was finished.
 inline constexpr std::array later_kinds{"autoencoder", "digits_rows", "sheets", "tune_conv"};
@@ -31,10 +32,14 @@ bool contains(const List& list, const std::string& kind) {
   return std::find(list.begin(), list.end(), kind) != list.end();
 }
 
-/// Collects tasks.
+inline constexpr std::int64_t usual_steps = 3000, stream_steps = 30'000;
+
+/// Collects tasks of the same number of updates.
 class TaskList {
  public:
   using Settings = std::vector<std::pair<std::string, std::int64_t>>;
+
+  explicit TaskList(std::int64_t steps) : steps_(steps) {}
 
   /// A model from random parameters, once with each optimizer and batch size.
   void add(const std::string& kind, const std::string& variant, const SharedSamples& samples,
@@ -77,12 +82,14 @@ class TaskList {
     task.kind = kind;
     task.optimizer_name = optimizer;
     task.batch_size = batch_size;
+    task.steps = steps_;
     task.centre = centre_of(optimizer);
     task.held_out = contains(held_out_kinds, kind) ? 1 : contains(later_kinds, kind) ? 2 : 0;
     tasks_.push_back(std::move(task));
     return tasks_.back();
   }
 
+  std::int64_t steps_;
   std::vector<Task> tasks_;
 };
 
@@ -223,14 +230,38 @@ inline void add_later_kinds(TaskList& list) {
            {{"sgd", 16}, {"momentum", 32}, {"adamw", 16}});
 }
 
-/// All tasks: the first of each kind, then the second of each, and so on.
-inline std::vector<Task> all_tasks() {
-  TaskList list;
-  add_digits(list);
-  add_tables(list);
-  add_sequences(list);
-  add_fine_tuning(list);
-  add_later_kinds(list);
+/// Trainings of 30,000 updates, which see each sample once.
+inline void add_streams(TaskList& list) {
+  constexpr std::int64_t held = 1000, samples = 16 * stream_steps + held;
+  const auto batch = Normalisation::batch;
+  const auto response = shared(responses(samples));
+  list.add("stream_text", "mlp", shared(short_texts(samples)), by_two_letters(12, 24),
+           second_letter_cross_entropy(), {{"momentum", 16}, {"adam", 8}});
+  list.add("stream_digits", "dense", shared(digit_samples(280, 0.4)), dense(64, 10, 1, 32),
+           cross_entropy(), {{"momentum", 16}, {"adam", 16}});
+  list.add("stream_regression", "dense", response, dense(6, 2, 1, 32), squared_error(),
+           {{"sgd", 16}, {"adamw", 8}});
+  list.add("stream_likelihood", "dense", response, dense(6, 4, 1, 32), gaussian_likelihood(),
+           {{"sgd", 8}, {"adam", 16}});
+  list.add("stream_sheets", "batch_norm", shared(curved_sheets(samples)),
+           dense(12, 6, 1, 32, batch), cross_entropy(), {{"momentum", 16}, {"adamw", 16}});
+  list.add("stream_clusters", "tanh", shared(clusters(samples)), tanh_layers(10, 6, 2, 24),
+           cross_entropy(), {{"sgd", 16}, {"adam", 8}});
+}
+
+/// All tasks: the first of each kind, then the second of each, and so on. `streams`: the trainings
+/// of 30,000 updates instead of those of 3,000.
+inline std::vector<Task> all_tasks(bool streams = false) {
+  TaskList list(streams ? stream_steps : usual_steps);
+  if (streams) {
+    add_streams(list);
+  } else {
+    add_digits(list);
+    add_tables(list);
+    add_sequences(list);
+    add_fine_tuning(list);
+    add_later_kinds(list);
+  }
   std::map<std::string, int> count;
   std::multimap<int, Task> by_place;
   for (Task& task : list.take()) by_place.emplace(count[task.kind]++, std::move(task));

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdint>
 #include <functional>
@@ -31,7 +30,12 @@ struct Outcome {
   double val_loss;
 };
 
-inline constexpr std::array<std::int64_t, 4> horizons{100, 300, 1000, max_steps};
+/// The lengths of the trainings of a task.
+inline std::vector<std::int64_t> horizons_of(const Task& task) {
+  if (task.steps > 3000) return {300, 1000, 3000, 10000, task.steps};
+  return {100, 300, 1000, task.steps};
+}
+
 inline constexpr int grid_size = 13;
 
 /// The rates of a grid are a third of a decade apart. `i`: from 0 to 12; others lie outside or
@@ -87,7 +91,7 @@ class Trainer {
   void train_other_order(int seed) {
     const Batches first = std::exchange(batches_, task_.batches(static_cast<std::uint64_t>(seed)));
     for (const auto* plan : {"constant", "cosine"}) {
-      for (int i = 0; i < grid_size; ++i) train(plan, grid_rate(task_, i), {max_steps}, seed);
+      for (int i = 0; i < grid_size; ++i) train(plan, grid_rate(task_, i), {task_.steps}, seed);
     }
     batches_ = first;
   }
@@ -142,7 +146,8 @@ class Trainer {
 
   void train_horizons(const std::string& plan, double i) {
     const double lr = grid_rate(task_, i);
-    if (plan == "constant") return train(plan, lr, {horizons.begin(), horizons.end()});
+    const auto horizons = horizons_of(task_);
+    if (plan == "constant") return train(plan, lr, horizons);
     for (const std::int64_t steps : horizons) train(plan, lr, {steps});
   }
 
@@ -150,7 +155,7 @@ class Trainer {
   double best_rate(const std::string& plan) const {
     double lr = 0, best = std::numeric_limits<double>::infinity();
     for (const Outcome& outcome : outcomes_) {
-      if (outcome.plan != plan || outcome.steps != max_steps || !(outcome.val_loss < best))
+      if (outcome.plan != plan || outcome.steps != task_.steps || !(outcome.val_loss < best))
         continue;
       best = outcome.val_loss;
       lr = outcome.lr;
@@ -161,7 +166,7 @@ class Trainer {
   /// Whether the longest training by a plan diverges at a rate.
   bool diverges(const std::string& plan, double lr) const {
     return std::any_of(outcomes_.begin(), outcomes_.end(), [&](const Outcome& outcome) {
-      return outcome.plan == plan && outcome.steps == max_steps && outcome.lr == lr &&
+      return outcome.plan == plan && outcome.steps == task_.steps && outcome.lr == lr &&
              std::isinf(outcome.val_loss);
     });
   }
