@@ -47,9 +47,9 @@ struct Suggestion {
   std::string caveat{};
   /// Lower end of the interval of rates that may be as good; 0 if only one curve was read.
   ///
-  /// From a search: rates in the interval do almost as well. In `docs/find.md` the worse end costs
-  /// 5 % of the training's time in the median. From suggest::repeated: the lowest suggestion on one
-  /// curve.
+  /// From a search: rates in the interval do almost as well. In `docs/find_measured.md` the worse
+  /// end costs 5 % of the training's time in the median. From suggest::repeated: the lowest
+  /// suggestion on one curve.
   double low = 0;
   /// Upper end of that interval, or 0.
   double high = 0;

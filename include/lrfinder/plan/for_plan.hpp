@@ -33,7 +33,7 @@ namespace suggest {
 /// training: peak ~ (steps of the plan / iterations of the test)^-e. The exponent e is 0.17 for a
 /// decay to 0, 0.30 for a constant rate, and between the two for other plans. One curve tells
 /// little about a training that is more than twice as long as the test. Trials tell more: see
-/// LRFinder::find(). `docs/find.md` says how good the suggestions are.
+/// LRFinder::find(). `docs/find_measured.md` says how good the suggestions are.
 ///
 /// Throws InvalidOption for a plan without steps; NoSuggestion if fewer than three losses are
 /// finite, if the loss never falls, or if the descent is less than two standard errors of the

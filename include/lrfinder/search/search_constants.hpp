@@ -27,7 +27,8 @@ struct SearchSettings {
   bool validates = false;
 };
 
-/// The constants of RateSearch. `docs/find.md` lists the trainings on which they were chosen.
+/// The constants of RateSearch. `docs/find_measured.md` lists the trainings on which they were
+/// chosen.
 struct SearchConstants {
   /// Share of all updates for the short trials, and the number of trials that this share allows.
   static constexpr double short_share = 0.28;
