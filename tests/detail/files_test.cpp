@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <sys/stat.h>
 #include <thread>
+#include <unistd.h>
 #endif
 
 #include <lrfinder/detail/files.hpp>
@@ -84,6 +85,67 @@ TEST_CASE("a replaced file keeps its permissions and stays where a link leads") 
   CHECK(fs::is_symlink(link));
   CHECK(read_file(file.string()) == "new");
   CHECK(static_cast<int>(fs::status(file).permissions()) == 0640);
+}
+
+TEST_CASE("a link to a file that is not there makes that file") {
+  namespace fs = std::filesystem;
+  const TemporaryDirectory directory;
+  fs::create_symlink("file", directory.path() / "link");
+  replace_file(directory / "link", "new");
+  CHECK(fs::is_symlink(directory.path() / "link"));
+  CHECK(read_file(directory / "file") == "new");
+  fs::create_symlink("loop", directory.path() / "loop");
+  CHECK_THROWS_AS(replace_file(directory / "loop", "new"), std::system_error);
+}
+
+TEST_CASE("all names of a file lead to what is written to one of them") {
+  const TemporaryDirectory directory;
+  replace_file(directory / "a", "an old text");
+  std::filesystem::create_hard_link(directory / "a", directory / "b");
+  replace_file(directory / "b", "new");
+  CHECK(read_file(directory / "a") == "new");
+  CHECK(files_in(directory) == 2);
+}
+
+TEST_CASE("a file is written to if the user may do so, whatever its folder allows") {
+  namespace fs = std::filesystem;
+  const TemporaryDirectory directory;
+  const std::string path = directory / "file";
+  replace_file(path, "an old text");
+  const auto as_user = [](auto action) {  // root may do everything
+    const auto user = ::geteuid();
+    if (user == 0) REQUIRE(::seteuid(65534) == 0);
+    std::error_code fault;
+    try {
+      action();
+    } catch (const std::system_error& failure) {
+      fault = failure.code();
+    }
+    if (user == 0) REQUIRE(::seteuid(0) == 0);
+    return fault;
+  };
+  const auto write = [&] { replace_file(path, "new"); };
+  fs::permissions(path, fs::perms(0444));
+  fs::permissions(directory.path(), fs::perms(0777));
+  CHECK(as_user(write) == std::errc::permission_denied);
+  CHECK(read_file(path) == "an old text");
+  CHECK(files_in(directory) == 1);
+
+  fs::permissions(path, fs::perms(0666));
+  fs::permissions(directory.path(), fs::perms(0555));
+  CHECK(as_user(write) == std::error_code());
+  CHECK(read_file(path) == "new");
+
+  replace_file(path, "an old text");
+  fs::permissions(directory.path(), fs::perms(0777));
+  struct ::stat before {
+  }, after{};
+  REQUIRE(::stat(path.c_str(), &before) == 0);
+  CHECK(as_user(write) == std::error_code());
+  REQUIRE(::stat(path.c_str(), &after) == 0);
+  CHECK(after.st_uid == before.st_uid);
+  CHECK(read_file(path) == "new");
+  CHECK(files_in(directory) == 1);
 }
 
 TEST_CASE("signals do not end the writing to a pipe") {

@@ -1,4 +1,5 @@
 #include <catch2.hpp>
+#include <cfenv>
 #include <clocale>
 #include <cmath>
 #include <cstdint>
@@ -39,6 +40,25 @@ TEST_CASE("a number that is written is read back exactly") {
     const auto read = number_from<double>(to_text(value));
     if (!read || std::memcmp(&*read, &value, sizeof(value)) != 0) changed.push_back(value);
   }
+  CHECK(changed == std::vector<double>());
+}
+
+TEST_CASE("a number is read back exactly whatever the rounding mode") {
+  std::vector<double> values = numbers();
+  values.resize(values.size() / 4);
+  const int mode = GENERATE(FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO);
+  std::vector<double> changed;
+  std::fesetround(mode);
+  for (const double value : values) {
+    bool is_same = number_from<double>(to_text(value)) == value;
+#ifndef _WIN32
+    is_same = is_same && fallback::double_from(fallback::to_text(value)) == value;
+#endif
+    if (!is_same) changed.push_back(value);
+  }
+  const int mode_after = std::fegetround();
+  std::fesetround(FE_TONEAREST);
+  CHECK(mode_after == mode);
   CHECK(changed == std::vector<double>());
 }
 

@@ -1,6 +1,5 @@
 #include <catch2.hpp>
 #include <cmath>
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -12,7 +11,7 @@
 #include <string>
 #include <temporary_directory.hpp>
 #ifndef _WIN32
-#include <sys/resource.h>
+#include <file_size_limit.hpp>
 #endif
 #include <utility>
 #include <vector>
@@ -391,28 +390,6 @@ TEST_CASE("a name as long as names can be is no obstacle") {
 }
 
 #ifndef _WIN32
-namespace {
-
-/// Lets this process write no file longer than `bytes`, as a full disk would.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) : old_action_(std::signal(SIGXFSZ, SIG_IGN)) {
-    ::getrlimit(RLIMIT_FSIZE, &old_limit_);
-    const ::rlimit limit{bytes, old_limit_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &old_limit_);
-    std::signal(SIGXFSZ, old_action_);
-  }
-
- private:
-  ::rlimit old_limit_{};
-  void (*old_action_)(int);
-};
-
-}  // namespace
-
 TEST_CASE("saving to what is no file says why") {
   const TemporaryDirectory directory;
   const History history = histories::recorded({});

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -101,33 +102,60 @@ inline std::string read_file(const std::string& path) {
   return File(path_from(path), FileAccess::read).contents();
 }
 
-/// Writes `contents` to the file. An existing file is replaced when the new contents are complete;
-/// if they cannot be written, it keeps the old contents. Links are followed. Devices and pipes are
-/// written to directly.
+/// Writes `contents` to a new file that takes the place of `target`. Returns false, and leaves
+/// everything as it is, if that would change more than the contents: the owner, or what the other
+/// names of the file (hard links) lead to. Also if only the file may be written, not its folder.
+/// `old`: the target, if there is one. It is closed if it is replaced.
+inline bool write_anew(const std::filesystem::path& target, std::optional<File>& old,
+                       std::string_view contents) {
+  namespace fs = std::filesystem;
+  if (old && fs::hard_link_count(target) > 1) return false;
+  const fs::path part = unused_path(target.parent_path(), ".part");
+  std::optional<File> file;
+  try {
+    file.emplace(part, FileAccess::create);
+  } catch (const std::system_error& fault) {
+    const bool is_refused = fault.code() == std::errc::permission_denied ||
+                            fault.code() == std::errc::operation_not_permitted;
+    if (old && is_refused) return false;
+    throw;
+  }
+  std::error_code ignored;
+  try {
+    const bool can_replace = !old || has_same_owner(file->descriptor(), old->descriptor());
+    if (can_replace) {
+      if (old) fs::permissions(part, fs::status(target).permissions(), ignored);
+      file->write_at(0, contents.data(), contents.size());
+      sync_file(file->descriptor());
+      old.reset();  // Windows replaces only a file that is closed
+    }
+    file.reset();
+    can_replace ? fs::rename(part, target) : static_cast<void>(fs::remove(part));
+    return can_replace;
+  } catch (...) {
+    file.reset();
+    fs::remove(part, ignored);
+    throw;
+  }
+}
+
+/// Writes `contents` to the file, where a shell's redirection would: links are followed, and a file
+/// that may not be written is refused. An existing file is replaced when the new contents are
+/// complete; if they cannot be written, it keeps the old contents. Only what write_anew() cannot
+/// replace is overwritten, as are devices and pipes.
 inline void replace_file(const std::string& path, std::string_view contents) {
   namespace fs = std::filesystem;
   fs::path target = path_from(path);
   std::error_code ignored;
-  const fs::file_status old = fs::status(target, ignored);
-  const bool exists = fs::exists(old);
-  if (exists && !fs::is_regular_file(old)) {
-    File(target, FileAccess::write).write_at(0, contents.data(), contents.size());
-    return;
+  std::optional<File> old;
+  if (fs::symlink_status(target, ignored).type() != fs::file_type::not_found) {
+    old.emplace(target, FileAccess::write);
+    target = fs::canonical(target);
   }
-  if (exists) target = fs::canonical(target);
-  const fs::path part = unused_path(target.parent_path(), ".part");
-  try {
-    {
-      File file(part, FileAccess::create);
-      if (exists) fs::permissions(part, old.permissions(), ignored);
-      file.write_at(0, contents.data(), contents.size());
-      sync_file(file.descriptor());
-    }
-    fs::rename(part, target);
-  } catch (...) {
-    fs::remove(part, ignored);
-    throw;
-  }
+  const bool is_file = !old || fs::is_regular_file(target);
+  if (is_file && write_anew(target, old, contents)) return;
+  old->write_at(0, contents.data(), contents.size());
+  if (is_file) fs::resize_file(target, contents.size());
 }
 
 }  // namespace lrfinder::detail

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cfenv>
 #include <charconv>
 #include <clocale>
 #include <cmath>
@@ -20,6 +21,23 @@
 
 // Numbers as text. They are read and written alike in all locales.
 namespace lrfinder::detail {
+
+/// Rounds to the nearest number for as long as it lives, whatever mode the program has set. Only
+/// then is a number read back exactly.
+class NearestRounding {
+ public:
+  NearestRounding() {
+    if (before_ != FE_TONEAREST) std::fesetround(FE_TONEAREST);
+  }
+  NearestRounding(const NearestRounding&) = delete;
+  NearestRounding& operator=(const NearestRounding&) = delete;
+  ~NearestRounding() {
+    if (before_ != FE_TONEAREST) std::fesetround(before_);
+  }
+
+ private:
+  const int before_ = std::fegetround();
+};
 
 /// A number with `digits` significant digits. With `format` std::ios::fixed: with so many decimals.
 inline std::string printed(double value, int digits, std::ios::fmtflags format = {}) {
@@ -47,6 +65,7 @@ inline std::optional<double> double_from(std::string_view text) {
   const std::string terminated(text);
   static const ::locale_t with_point = ::newlocale(LC_ALL_MASK, "C", nullptr);
   char* stop = nullptr;
+  const NearestRounding rounding;
   errno = 0;
   const double value = ::strtod_l(terminated.c_str(), &stop, with_point);
   const bool out_of_range = errno == ERANGE && (std::isinf(value) || value == 0);
@@ -57,6 +76,7 @@ inline std::optional<double> double_from(std::string_view text) {
 /// Like std::to_chars.
 inline std::string to_text(double value) {
   if (!std::isfinite(value)) return printed(value, 1);
+  const NearestRounding rounding;
   int digits = 0;  // behind the first one
   std::string scientific = printed(value, digits, std::ios::scientific);
   while (double_from(scientific) != value) {
@@ -86,6 +106,7 @@ template <class Number>
 std::optional<Number> number_from(std::string_view text) {
   Number value{};
   const char* const end = text.data() + text.size();
+  const NearestRounding rounding;
   const auto [stop, error] = std::from_chars(text.data(), end, value);
   if (error != std::errc() || stop != end) return std::nullopt;
   return value;

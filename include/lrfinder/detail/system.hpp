@@ -54,7 +54,7 @@ auto uninterrupted(const Call& call) {
 /// How a file is opened.
 enum class FileAccess {
   read,              ///< an existing file, for reading
-  write,             ///< an existing file, for writing
+  write,             ///< a file, for writing; a new one if it does not exist
   create,            ///< a new file, for both; fails if the file exists
   create_temporary,  ///< like create, for this user only; removed when closed
 };
@@ -74,12 +74,16 @@ inline std::size_t write_some(int file, const void* data, std::size_t size);
 /// Waits until everything written has reached the device.
 inline void sync_file(int file);
 
+/// Whether two files have the same owner and group.
+inline bool has_same_owner(int file, int other);
+
 /// Closes a file.
 inline void close_file(int file) noexcept;
 
 /// Runs the program `command.front()`, found on PATH, until it ends, without a shell. The arguments
 /// contain neither blanks nor quotes. `files`: its standard input, output and errors, each from its
-/// beginning. Returns the exit status, or minus the signal that ended the program.
+/// beginning. Returns the exit status, or minus the signal that ended the program;
+/// 0 if this process ignores the end of its children, or another thread has asked for the status.
 ///
 /// Fails with std::errc::no_such_file_or_directory if there is no such program, and with
 /// std::errc::timed_out if it does not end in time and is killed.

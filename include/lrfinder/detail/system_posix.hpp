@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -37,7 +38,7 @@ inline void* find_symbol(const char* name) { return ::dlsym(RTLD_DEFAULT, name);
 inline int open_file(const std::filesystem::path& path, FileAccess access) {
   const bool is_temporary = access == FileAccess::create_temporary;
   const int flags = access == FileAccess::read    ? O_RDONLY
-                    : access == FileAccess::write ? O_WRONLY
+                    : access == FileAccess::write ? O_WRONLY | O_CREAT
                                                   : O_RDWR | O_CREAT | O_EXCL;
   const int file = uninterrupted(
       [&] { return ::open(path.c_str(), flags | O_CLOEXEC, is_temporary ? 0600 : 0666); });
@@ -61,13 +62,21 @@ inline void sync_file(int file) {
   uninterrupted([&] { return ::fsync(file) < 0 && errno != EINVAL && errno != ENOTSUP ? -1 : 0; });
 }
 
+inline bool has_same_owner(int file, int other) {
+  struct ::stat a {
+  }, b{};
+  uninterrupted([&] { return ::fstat(file, &a); });
+  uninterrupted([&] { return ::fstat(other, &b); });
+  return a.st_uid == b.st_uid && a.st_gid == b.st_gid;
+}
+
 inline void close_file(int file) noexcept { ::close(file); }
 
 /// Waits for a child process and returns its exit status. Kills the child at the time limit.
 inline int wait_for(::pid_t child, std::chrono::milliseconds time_limit) {
   const auto deadline = std::chrono::steady_clock::now() + time_limit;
   int status = 0;
-  // If this process ignores SIGCHLD and the child has ended, the result is -1.
+  // The result is -1 if the child has ended and its status is gone. See run_program().
   while (::waitpid(child, &status, WNOHANG) == 0) {
     if (std::chrono::steady_clock::now() >= deadline) {
       ::kill(child, SIGKILL);

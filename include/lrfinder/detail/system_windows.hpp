@@ -55,7 +55,7 @@ inline void* find_symbol(const char* name) {
 
 inline int open_file(const std::filesystem::path& path, FileAccess access) {
   const int flags = access == FileAccess::read     ? _O_RDONLY
-                    : access == FileAccess::write  ? _O_WRONLY
+                    : access == FileAccess::write  ? _O_WRONLY | _O_CREAT
                     : access == FileAccess::create ? _O_RDWR | _O_CREAT | _O_EXCL
                                                    : _O_RDWR | _O_CREAT | _O_EXCL | _O_TEMPORARY;
   return uninterrupted([&] {
@@ -82,6 +82,8 @@ inline std::size_t write_some(int file, const void* data, std::size_t size) {
 inline void sync_file(int file) {
   uninterrupted([&] { return ::_commit(file); });
 }
+
+inline bool has_same_owner(int, int) { return true; }
 
 inline void close_file(int file) noexcept { ::_close(file); }
 

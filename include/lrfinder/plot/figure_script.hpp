@@ -152,7 +152,9 @@ class FigureScript {
   }
 
   static constexpr double left = 84, right = 20, gap = 14;
-  static constexpr const char* frame = R"(reset
+  // `reset` forgets errors.
+  static constexpr const char* frame = R"(if (exists('GPVAL_ERRNO') && GPVAL_ERRNO) failed = 1
+reset
 set minussign
 set border 3 lc rgb '#606060'
 set tics nomirror out scale 0.6,0.3 textcolor rgb '#303030'

@@ -27,15 +27,22 @@ namespace lrfinder::detail {
 /// user's, and is given no file names. Temporary files are its input, output and errors: a pipe
 /// could break or fill up. `time_limit`: for how long it may run; then it is killed.
 ///
-/// Throws PlotError if gnuplot is missing or fails. The message includes that of gnuplot.
+/// Throws PlotError if gnuplot is missing or fails, or if it could not write all of its output. The
+/// message includes that of gnuplot.
 inline std::string run_gnuplot(std::string_view script,
                                std::chrono::milliseconds time_limit = std::chrono::minutes(1)) {
+  // Checked, because gnuplot goes on after an error or a failed write, and its status may be
+  // unknown.
+  static constexpr std::string_view end_mark = "lrfinder: end of the output";
+  const std::string commands =
+      concat(script, "\nset output\nset print '-'\nif (!exists('failed')) failed = 0\n",
+             "if (!failed && !GPVAL_ERRNO) print '", end_mark, "'\n");
   int status = 0;
   std::string output, errors;
   try {
     const auto make_file = [] { return temporary_file(temporary_folder()); };
     File files[] = {make_file(), make_file(), make_file()};
-    files[0].write_at(0, script.data(), script.size());
+    files[0].write_at(0, commands.data(), commands.size());
     status = run_program({"gnuplot", "--default-settings"},
                          {files[0].descriptor(), files[1].descriptor(), files[2].descriptor()},
                          time_limit);
@@ -59,9 +66,16 @@ inline std::string run_gnuplot(std::string_view script,
     }
     throw PlotError("plot: gnuplot cannot be run: " + fault.code().message());
   }
-  if (status == 0 && !output.empty()) return output;
+  const std::size_t end = std::min(output.rfind(end_mark), output.size());
+  const bool is_complete = output.size() - end > end_mark.size();
+  if (status == 0 && is_complete && end > 0) return output.substr(0, end);
   std::string message = concat("plot: gnuplot ", status < 0 ? "crashed" : "failed", " with status ",
                                status, "; it has to be 5.4 or newer:\n");
+  if (status == 0 && !is_complete) {
+    message = concat("plot: gnuplot did not complete the picture; ",
+                     printable(text_of(temporary_folder())),
+                     ", the folder for temporary files, may be full: ");
+  }
   for (const std::string& character : characters(errors)) message += character;
   throw PlotError(message);
 }
