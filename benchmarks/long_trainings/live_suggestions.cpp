@@ -56,7 +56,9 @@ void print_suggestions(const Task& task, Asked asked) {
       for (const int budget : {3, 5, 10, 20, 50, 100}) {
         const auto options = lrfinder::FindOptions().plan(plan).budget(budget);
         find("budget " + std::to_string(budget), name, options, false);
-        find("budget " + std::to_string(budget) + " with validation", name, options, true);
+        if (task.steps > usual_steps) {
+          find("budget " + std::to_string(budget) + " with validation", name, options, true);
+        }
       }
       continue;
     }

@@ -33,8 +33,8 @@ struct FindOptions {
   TORCH_ARG(TrainingPlan, plan) = {};
   /// How many optimizer updates the search may make, as a multiple of `num_iter` of the range test.
   /// At least 2. A larger budget makes the trials longer. Longer trials show more of the training.
-  /// Default: 10.
-  TORCH_ARG(double, budget) = 10;
+  /// Default: 10, or as much as makes 5 % of the steps of the plan if that is more.
+  TORCH_ARG(std::optional<double>, budget) = std::nullopt;
   /// The range test that shows where to look. Its restore() must be true. Default: 100 iterations
   /// from 1e-7 to 10.
   TORCH_ARG(RangeTestOptions, range_test) = {};
@@ -53,7 +53,8 @@ struct FindOptions {
   /// Throws InvalidOption for the first value that is wrong by itself.
   void check() const {
     using detail::require_option;
-    require_option(budget_ >= 2 && std::isfinite(budget_), "FindOptions: budget (", budget_,
+    require_option(!budget_ || (*budget_ >= 2 && std::isfinite(*budget_)), "FindOptions: budget (",
+                   budget_.value_or(0),
                    ") must be at least 2 and finite: one range test, and as much for trials");
     require_option(range_test_.restore(),
                    "FindOptions: range_test must restore, because trials follow it; leave "

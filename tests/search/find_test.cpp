@@ -511,12 +511,24 @@ TEST_CASE("a history tells find the cost of a range test, and how long an unplan
   using lrfinder::detail::updates_of;
   const Problem problem;
   const auto options = [&] { return FindOptions().budget(4).history(made); };
-  CHECK(updates_of(options()) == 4 * 3);
+  const auto updates = [](const FindOptions& of) {
+    return updates_of(of, TrainingPlan().steps(9));
+  };
+  CHECK(updates(options()) == 4 * 3);
   CHECK(plan_of(options(), *problem.optimizer).steps() == 30 * 3);
   made.settings.num_iter = 70;
-  CHECK(updates_of(options()) == 4 * 70);
+  CHECK(updates(options()) == 4 * 70);
   CHECK(plan_of(options(), *problem.optimizer).steps() == 30 * 70);
-  CHECK(updates_of(quick()) == 6 * 40);
+  CHECK(updates(quick()) == 6 * 40);
+}
+
+TEST_CASE("without a budget a search costs ten range tests, or a twentieth of a long training") {
+  const auto updates = [](std::int64_t steps) {
+    return lrfinder::detail::updates_of(FindOptions(), TrainingPlan().steps(steps));
+  };
+  CHECK(updates(300) == 1000);
+  CHECK(updates(20'000) == 1000);
+  CHECK(updates(100'000) == 5000);
 }
 
 TEST_CASE("a plan is enough for find") {

@@ -221,7 +221,7 @@ LRFINDER_INLINE Suggestion Engine::find(AnyLoader& train_loader, AnyLoader* val_
 
     Fingerprint fingerprint = fingerprint_of(range, setup.settings(), range_test.paired());
     fingerprint.add("the plan", describe(plan))
-        .add("budget", options.budget())
+        .add("budget", options.budget().value_or(0))
         .add("a history to start from", options.history().has_value());
     runner->begin(setup, fingerprint);
     std::int64_t spent = 0;
@@ -231,9 +231,9 @@ LRFINDER_INLINE Suggestion Engine::find(AnyLoader& train_loader, AnyLoader* val_
       runner->share(history_);
       spent = static_cast<std::int64_t>(history_.size());
     } else {
-      spent = search_range(range, range_test, updates_of(options), setup, session, *runner);
+      spent = search_range(range, range_test, updates_of(options, plan), setup, session, *runner);
     }
-    const std::int64_t left = std::max<std::int64_t>(updates_of(options) - spent, 1);
+    const std::int64_t left = std::max<std::int64_t>(updates_of(options, plan) - spent, 1);
     TrialTrainer trainer(setup, history_, present, plan, left,
                          options.progress() && runner->reports() && session.is_rank_0());
     const auto run_trials = [&](const std::vector<double>& rates, std::int64_t updates,

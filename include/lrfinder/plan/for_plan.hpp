@@ -20,7 +20,7 @@ namespace detail {
 
 /// The exponent e in best_lr ~ length^-e.
 inline double length_exponent(const TrainingPlan& plan) {
-  return 0.17 + 0.13 * plan.mean_late_factor();
+  return 0.22 + 0.18 * plan.mean_late_factor();
 }
 
 }  // namespace detail
@@ -30,8 +30,8 @@ namespace suggest {
 /// The peak of the learning rate for a training with a plan, read off one curve.
 ///
 /// The peak lies below the rate of the lowest loss (see Descent), and falls with the length of the
-/// training: peak ~ (steps of the plan / iterations of the test)^-e. The exponent e is 0.17 for a
-/// decay to 0, 0.30 for a constant rate, and between the two for other plans. One curve tells
+/// training: peak ~ (steps of the plan / iterations of the test)^-e. The exponent e is 0.22 for a
+/// decay to 0, 0.4 for a constant rate, and between the two for other plans. One curve tells
 /// little about a training that is more than twice as long as the test. Trials tell more: see
 /// LRFinder::find(). `docs/find_measured.md` says how good the suggestions are.
 ///

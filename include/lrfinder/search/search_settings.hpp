@@ -45,10 +45,14 @@ inline TrainingPlan plan_of(const FindOptions& options, const torch::optim::Opti
   return plan;
 }
 
-/// Number of optimizer updates that a search may make.
-inline std::int64_t updates_of(const FindOptions& options) {
+/// Number of optimizer updates that a search for a plan may make.
+inline std::int64_t updates_of(const FindOptions& options, const TrainingPlan& plan) {
+  constexpr double usual_budget = 10, usual_share = 0.05;
   const auto of_test = static_cast<double>(iterations_of_test(options));
-  return static_cast<std::int64_t>(std::min(options.budget() * of_test, 1e15));
+  const double usual =
+      std::max(usual_budget * of_test, usual_share * static_cast<double>(plan.steps()));
+  const double updates = options.budget() ? *options.budget() * of_test : usual;
+  return static_cast<std::int64_t>(std::min(updates, 1e15));
 }
 
 /// Whether nothing happens on a curve: the mean losses of its first and last quarter differ by less
