@@ -163,8 +163,9 @@ class LRFinder {
   /// namespace lrfinder::suggest, or a callable of your own.
   Suggestion suggestion(const Recipe& recipe) const { return recipe(engine_.recorded_history()); }
 
-  /// Sets the suggested learning rate in the first parameter group of the optimizer. The other
-  /// groups get the ratio to it that they had at this rate in the test. Returns the suggestion.
+  /// Sets the suggested learning rate in the first parameter group of the optimizer whose rate is
+  /// not 0. The other groups get the ratio to it that they had at this rate in the test, or keep
+  /// their rate if the test did not change it. Returns the suggestion.
   Suggestion apply_suggestion() { return apply_suggestion(suggestion()); }
 
   /// Sets a suggestion from history() in the optimizer, in the same way.

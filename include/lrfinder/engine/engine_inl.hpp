@@ -159,8 +159,8 @@ LRFINDER_INLINE void Engine::record(const RangeTestSettings& range, const RangeT
       try {
         return setup.train({}, evaluate);
       } catch (const BadBatch& bad) {
-        const double lr = scheduled_lr(range.schedule, range.start_lr.front(), range.end_lr.front(),
-                                       updates, range.num_iter);
+        const double lr = scheduled_lr(range.schedule, first_rate(range.start_lr),
+                                       first_rate(range.end_lr), updates, range.num_iter);
         throw BadBatch(concat(bad.what(), ". The range test met it at lr ", lr), bad.index());
       }
     };
