@@ -142,8 +142,8 @@ class TrainingSetup {
       session_.start(fingerprint, trained_);
       std::unique_ptr<Validation> validation;
       if (val_batches_) {
-        validation =
-            std::make_unique<Validation>(*val_batches_, saved->model_flags(), settings_, session_);
+        validation = std::make_unique<Validation>(*val_batches_, trained_, saved->model_flags(),
+                                                  settings_, session_);
       }
       Training training(*trained_.optimizers.front(), batches_, std::move(validation),
                         use_untrained ? untrained_losses() : std::nullopt, settings_, session_);
