@@ -639,6 +639,23 @@ TEST_CASE("an empty finder has no suggestion") {
   CHECK_NOTHROW(finder.reset());
 }
 
+TEST_CASE("after a test that failed there is no suggestion, and the reason is told") {
+  auto model = small_classifier();
+  torch::optim::SGD optimizer(model->parameters(), 1e-3);
+  int evaluated = 0;
+  const auto criterion = [&](const torch::Tensor& output, const torch::Tensor& target) {
+    if (++evaluated > 5) throw std::runtime_error("the disk is gone");
+    return torch::nn::functional::cross_entropy(output, target);
+  };
+  LRFinder finder(model, optimizer, criterion);
+  CHECK_THROWS_WITH(finder.range_test(class_batches(3, 20, 4, 3)), contains("the disk is gone"));
+  const auto after_2 = contains("the range test failed after 2 iterations: the disk is gone");
+  CHECK_THROWS_WITH(finder.suggestion(), after_2);
+  CHECK_THROWS_WITH(finder.suggestion(lrfinder::TrainingPlan().steps(10)), after_2);
+  CHECK_THROWS_WITH(finder.range_test(class_batches(3, 20, 4, 3)), contains("the disk is gone"));
+  CHECK_THROWS_WITH(finder.suggestion(), contains("the range test failed after 0 iterations"));
+}
+
 TEST_CASE("suggestion takes any recipe, or a callable of the user's own") {
   torch::manual_seed(2);
   torch::nn::Linear model(4, 3);

@@ -112,7 +112,9 @@ class TrainingSetup {
         settings_(std::move(settings)),
         session_(session),
         batches_(train_loader, settings_.placement.device, settings_.max_training_bytes) {
+    train_loader.drop_pass();  // workers that draw random numbers would change the saved state
     if (val_loader) {
+      val_loader->drop_pass();
       val_batches_.emplace(*val_loader, settings_.placement.device, settings_.max_val_batches(),
                            settings_.max_validation_bytes);
     }
