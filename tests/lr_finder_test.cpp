@@ -200,6 +200,55 @@ TEST_CASE("every parameter group goes from its own start to its own end") {
   CHECK(optimizer.param_groups()[1].options().get_lr() == 1e-5);
 }
 
+TEST_CASE("a frozen group and one with a rate of its own stay out of the search") {
+  torch::manual_seed(3);
+  torch::nn::Sequential model(torch::nn::Linear(4, 8), torch::nn::Linear(8, 3));
+  const auto parameters = model->parameters();
+  using torch::optim::SGDOptions;
+  std::vector<torch::optim::OptimizerParamGroup> groups;
+  groups.emplace_back(std::vector<torch::Tensor>{parameters[0], parameters[1]},
+                      std::make_unique<SGDOptions>(0));
+  groups.emplace_back(std::vector<torch::Tensor>{parameters[2]},
+                      std::make_unique<SGDOptions>(1e-2));
+  groups.emplace_back(std::vector<torch::Tensor>{parameters[3]},
+                      std::make_unique<SGDOptions>(5e-3));
+  torch::optim::SGD optimizer(groups, SGDOptions(1e-3));
+  const auto rate = [&](std::size_t group) {
+    return optimizer.param_groups()[group].options().get_lr();
+  };
+  std::vector<std::vector<double>> seen;
+  const auto body = parameters[0].detach().clone();
+  bool is_body_frozen = true;
+  const auto criterion = [&](const torch::Tensor& output, const torch::Tensor& target) {
+    if (torch::GradMode::is_enabled()) seen.push_back({rate(0), rate(1), rate(2)});
+    is_body_frozen = is_body_frozen && same_bits(body, parameters[0].detach());
+    return torch::nn::functional::cross_entropy(output, target);
+  };
+  LRFinder finder(model, optimizer, criterion);
+  auto batches = class_batches(4, 20, 4, 3);
+  for (auto& batch : batches) batch.target = batch.data.argmax(1).clamp_max(2);
+  const auto range =
+      RangeTestOptions().start_lr({0, 1e-4, 5e-3}).end_lr({0, 100, 5e-3}).num_iter(40);
+  const History history = finder.range_test(batches, range);
+  CHECK(history.lr == history.group_lr[1]);
+  CHECK(history.lr.front() == Approx(1e-4).margin(0));
+  const double lr = finder.apply_suggestion();
+  CHECK(rate(0) == 0);
+  CHECK(rate(1) == lr);
+  CHECK(rate(2) == 5e-3);
+  seen.clear();
+  const double found = finder.find(batches, lrfinder::FindOptions().budget(5).range_test(range));
+  CHECK(found > 1e-3);
+  double highest = 0;
+  for (const auto& rates : seen) {
+    REQUIRE(rates[0] == 0);
+    REQUIRE(rates[2] == 5e-3);
+    highest = std::max(highest, rates[1]);
+  }
+  CHECK(highest > found);
+  CHECK(is_body_frozen);
+}
+
 TEST_CASE("apply_suggestion keeps the ratio between the groups") {
   auto model = small_classifier();
   const auto parameters = model->parameters();
@@ -588,6 +637,23 @@ TEST_CASE("an empty finder has no suggestion") {
   CHECK_THROWS_WITH(finder.suggestion(), contains("call range_test() first"));
   CHECK_THROWS_AS(finder.apply_suggestion(), lrfinder::NoSuggestion);
   CHECK_NOTHROW(finder.reset());
+}
+
+TEST_CASE("after a test that failed there is no suggestion, and the reason is told") {
+  auto model = small_classifier();
+  torch::optim::SGD optimizer(model->parameters(), 1e-3);
+  int evaluated = 0;
+  const auto criterion = [&](const torch::Tensor& output, const torch::Tensor& target) {
+    if (++evaluated > 5) throw std::runtime_error("the disk is gone");
+    return torch::nn::functional::cross_entropy(output, target);
+  };
+  LRFinder finder(model, optimizer, criterion);
+  CHECK_THROWS_WITH(finder.range_test(class_batches(3, 20, 4, 3)), contains("the disk is gone"));
+  const auto after_2 = contains("the range test failed after 2 iterations: the disk is gone");
+  CHECK_THROWS_WITH(finder.suggestion(), after_2);
+  CHECK_THROWS_WITH(finder.suggestion(lrfinder::TrainingPlan().steps(10)), after_2);
+  CHECK_THROWS_WITH(finder.range_test(class_batches(3, 20, 4, 3)), contains("the disk is gone"));
+  CHECK_THROWS_WITH(finder.suggestion(), contains("the range test failed after 0 iterations"));
 }
 
 TEST_CASE("suggestion takes any recipe, or a callable of the user's own") {

@@ -108,6 +108,25 @@ TEST_CASE("parameter groups keep their ratio under a PlanLR") {
   CHECK(lr(optimizer) == 0);
 }
 
+TEST_CASE("a parameter group at rate 0 stays there under a PlanLR") {
+  SGD frozen_first = two_groups(0, 1e-3);
+  PlanLR scheduler(frozen_first, TrainingPlan().steps(10).decay(Decay::linear), 0.1);
+  std::ostringstream saved;
+  torch::save(scheduler, saved);
+  const auto rate = [&](std::size_t group) {
+    return frozen_first.param_groups()[group].options().get_lr();
+  };
+  CHECK(rate(0) == 0);
+  CHECK(rate(1) == 0.1);
+  for (int i = 0; i < 5; ++i) scheduler.step();
+  CHECK(rate(0) == 0);
+  CHECK(rate(1) == Approx(0.05));
+  std::istringstream file(saved.str());
+  torch::load(scheduler, file);
+  CHECK(rate(0) == 0);
+  CHECK(rate(1) == 0.1);
+}
+
 TEST_CASE("a PlanLR takes the peak from a suggestion, and from a plan that knows it") {
   SGD optimizer(one_parameter(), 1e-3);
   lrfinder::Suggestion suggestion;
@@ -262,10 +281,10 @@ TEST_CASE("a PlanLR reports wrong use before anything is set") {
   SECTION("a plan without steps") {
     CHECK_THROWS_AS(PlanLR(optimizer, TrainingPlan(), 0.1), InvalidOption);
   }
-  SECTION("a group without a rate") {
-    auto groups = two_groups(1e-3, 0);
-    CHECK_THROWS_WITH(PlanLR(groups, plan, 0.1), contains("a parameter group (0)"));
-    CHECK(lr(groups) == 1e-3);
+  SECTION("groups without a rate") {
+    auto groups = two_groups(0, 0);
+    CHECK_THROWS_WITH(PlanLR(groups, plan, 0.1), contains("the first parameter group (0)"));
+    CHECK(lr(groups) == 0);
   }
   SECTION("groups that were added later") {
     PlanLR scheduler(optimizer, TrainingPlan().steps(10).decay(Decay::linear), 0.1);

@@ -148,23 +148,25 @@ class LRFinder {
 
   /// The learning rate to train with, read off the last history by suggest::steepest().
   ///
-  /// Throws NoSuggestion before a range test, or if the curve gives no answer.
-  Suggestion suggestion() const { return suggest::steepest(engine_.recorded_history()); }
+  /// Throws NoSuggestion before a range test, or if the curve gives no answer. After a test that
+  /// failed, the message says why it failed.
+  Suggestion suggestion() const { return suggestion(suggest::steepest); }
 
   /// The peak of the learning rate for a training with this plan, read off the last history by
   /// suggest::for_plan(). find() is more accurate.
   ///
   /// Throws the same as suggestion(), and InvalidOption for a plan without steps.
   Suggestion suggestion(const TrainingPlan& plan) const {
-    return suggest::for_plan(engine_.recorded_history(), plan);
+    return suggestion([&](const History& history) { return suggest::for_plan(history, plan); });
   }
 
   /// The learning rate that `recipe` reads off the last history. `recipe`: a function of the
   /// namespace lrfinder::suggest, or a callable of your own.
-  Suggestion suggestion(const Recipe& recipe) const { return recipe(engine_.recorded_history()); }
+  Suggestion suggestion(const Recipe& recipe) const { return engine_.suggestion(recipe); }
 
-  /// Sets the suggested learning rate in the first parameter group of the optimizer. The other
-  /// groups get the ratio to it that they had at this rate in the test. Returns the suggestion.
+  /// Sets the suggested learning rate in the first parameter group of the optimizer whose rate is
+  /// not 0. The other groups get the ratio to it that they had at this rate in the test, or keep
+  /// their rate if the test did not change it. Returns the suggestion.
   Suggestion apply_suggestion() { return apply_suggestion(suggestion()); }
 
   /// Sets a suggestion from history() in the optimizer, in the same way.

@@ -23,29 +23,35 @@ namespace lrfinder {
 ///     for (auto& batch : *loader) { ...; optimizer.step(); scheduler.step(); }
 ///
 /// It is used like LibTorch's own schedulers: step() comes after each update. The constructor sets
-/// the rates of the first update. Parameter groups keep the ratio of their rates. After the last
-/// step of the plan the rate stays. A one-cycle plan throws instead, like PyTorch's OneCycleLR. The
-/// momentum is the option `momentum` of SGD and RMSprop, the first beta of Adam and AdamW, or the
-/// momentum of MomentumOptions.
+/// the rates of the first update. Parameter groups keep the ratio of their rates, so groups at rate
+/// 0 stay there. After the last step of the plan the rate stays. A one-cycle plan throws instead,
+/// like PyTorch's OneCycleLR. The momentum is the option `momentum` of SGD and RMSprop, the first
+/// beta of Adam and AdamW, or the momentum of MomentumOptions.
 class PlanLR : public torch::optim::LRScheduler {
  public:
-  /// `optimizer`: must outlive the scheduler. `peak`: the highest rate of the first parameter
-  /// group, a number or a Suggestion.
+  /// `optimizer`: must outlive the scheduler. `peak`: the highest rate of the first parameter group
+  /// whose rate is not 0, a number or a Suggestion.
   ///
-  /// Throws InvalidOption, before anything is set, if the peak or a present rate is not positive
-  /// and finite, if the optimizer has no parameter groups, if the plan has no steps, or if the plan
-  /// cycles a momentum that the optimizer does not have.
+  /// Throws InvalidOption, before anything is set, if the peak or a present rate is negative or not
+  /// finite, if the peak or all present rates are 0, if the optimizer has no parameter groups, if
+  /// the plan has no steps, or if the plan cycles a momentum that the optimizer does not have.
   PlanLR(torch::optim::Optimizer& optimizer, TrainingPlan plan, double peak)
       : LRScheduler(optimizer), optimizer_(&optimizer), plan_(std::move(plan)) {
     require_rate("the peak", peak, "; pass the highest learning rate, or a Suggestion");
     const auto& groups = optimizer.param_groups();
     require(!groups.empty(), "the optimizer has no parameter groups");
+    double first = 0;  // the first rate that is not 0
     for (const auto& group : groups) {
       const double rate = group.options().get_lr();
-      require_rate("the learning rate of a parameter group", rate,
-                   ", because groups keep the ratio of their rates");
-      peaks_.push_back(peak * (rate / groups.front().options().get_lr()));
+      if (first == 0) first = rate;
+      if (rate != 0) {
+        require_rate("the learning rate of a parameter group", rate,
+                     ", because groups keep the ratio of their rates");
+      }
+      peaks_.push_back(rate == 0 ? 0 : peak * (rate / first));
     }
+    require_rate("the learning rate of the first parameter group", first,
+                 ", because groups keep the ratio of their rates");
     if (plan_.cycles_momentum()) detail::require_momentum(optimizer, "PlanLR");
     detail::set_rates(optimizer, rates_at(0, peaks_));
     detail::set_momentum(optimizer, plan_.momentum(0));
@@ -83,7 +89,10 @@ class PlanLR : public torch::optim::LRScheduler {
     require(plan.toStringRef() == describe(plan_), "the archive is of another plan, \"",
             plan.toStringRef(), "\"; this one is \"", describe(plan_), '"');
     std::vector<double> loaded = peaks.toDoubleVector();
-    for (const double peak : loaded) require_rate("a peak of the archive", peak, "");
+    for (std::size_t i = 0; i < loaded.size(); ++i) {
+      const bool stays_at_0 = loaded[i] == 0 && i < peaks_.size() && peaks_[i] == 0;
+      if (!stays_at_0) require_rate("a peak of the archive", loaded[i], "");
+    }
     detail::set_rates(*optimizer_, rates_at(count, loaded));
     detail::set_momentum(*optimizer_, plan_.momentum(count));
     peaks_ = std::move(loaded);

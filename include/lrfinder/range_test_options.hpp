@@ -14,11 +14,12 @@
 namespace lrfinder {
 
 /// Learning rates for the parameter groups of an optimizer: one for each group, in their order, or
-/// only one. One rate is for the first group, and the other groups keep their ratio to the first.
+/// only one. One rate is for the first group whose rate is not 0. The other groups keep their ratio
+/// to it, so groups at rate 0 stay there.
 class GroupRates {
  public:
   GroupRates() = default;
-  /// One rate, for the first group.
+  /// One rate, for the first group whose rate is not 0.
   GroupRates(double first_group) : values_{first_group} {}  // NOLINT
   /// One rate for each group: `{1e-3, 1e-4}`.
   GroupRates(std::initializer_list<double> groups) : values_(groups) {}  // NOLINT
@@ -41,11 +42,13 @@ class GroupRates {
 /// reports a wrong one.
 struct RangeTestOptions {
   /// Learning rate of the first iteration, positive. One value for each group, or one for the first
-  /// group. With one, the other groups keep their present ratio to the first. Default: the present
-  /// rate of each group; 1e-7 in LRFinder::find().
+  /// group. With one, the other groups keep their present ratio to the first. A group at 0 stays
+  /// there. Default: the present rate of each group; 1e-7 in LRFinder::find().
   TORCH_ARG(GroupRates, start_lr) = {};
   /// Learning rate of the last iteration, greater than `start_lr`. One value for each group, or one
-  /// for the first group. With one, the rates end in the same ratio as they start. Default: 10.
+  /// for the first group. With one, the rates end in the same ratio as they start. A later group
+  /// whose `end_lr` equals its `start_lr` keeps this rate, in the trials of a search, too. Default:
+  /// 10.
   TORCH_ARG(GroupRates, end_lr) = 10.0;
   /// Number of iterations (optimizer updates), at least 2. Default: 100.
   TORCH_ARG(std::int64_t, num_iter) = 100;

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <set>
@@ -72,6 +74,11 @@ struct TrainingOptions {
   /// Number of batches whose gradients are added up for one update. Each loss is divided by this
   /// number. At least 1. Default: 1.
   TORCH_ARG(std::int64_t, accumulation_steps) = 1;
+  /// Whether these batches count by their numbers of samples, so that the update and the recorded
+  /// loss are those of one large batch. The number is that by which validation batches count:
+  /// dimension 0 of the input, or what `batch_size(batch)` of your own batch type returns, for
+  /// example its tokens. Default: false, each batch counts the same.
+  TORCH_ARG(bool, accumulate_by_samples) = false;
   /// Before each update the norm of the gradient over all parameters is clipped to this value;
   /// positive. The norm before clipping is recorded. Default: no clipping.
   TORCH_ARG(std::optional<double>, clip_grad_norm) = std::nullopt;
@@ -96,6 +103,11 @@ struct TrainingOptions {
   /// Number of batches of the validation loader that are evaluated, counted from its first; at
   /// least 1. Default: all.
   TORCH_ARG(std::optional<std::int64_t>, val_batches) = std::nullopt;
+  /// Whether the model stays in training mode for the validation, for models that return their
+  /// losses only in that mode, like torchvision's detectors. Submodules that you have set to eval
+  /// mode stay in it. Buffers, such as running statistics, and the random state are set back after
+  /// each validation. Default: false, which validates in eval mode.
+  TORCH_ARG(bool, val_in_training_mode) = false;
   /// Maximum bytes of validation batches that are kept on the device; not negative. If all batches
   /// are kept, the loader is read once and not in every iteration. If they take more, or cannot be
   /// kept (see BatchCache in training/kept_batches.hpp), the loader is read every time, and a
@@ -140,12 +152,15 @@ struct TrainingOptions {
       detail::require_option(holds, "TrainingOptions: ", option, " (", given, ") must be ", rule);
     };
     const double norm = clip_grad_norm_.value_or(1), value = clip_grad_value_.value_or(1);
+    const auto clips = [](double most) {
+      return most > 0 && (most <= std::numeric_limits<float>::max() || std::isinf(most));
+    };
     const std::int64_t val_batches = val_batches_.value_or(1);
     const std::int64_t for_validation = cache_validation_.value_or(0);
     const std::int64_t for_training = cache_training_.value_or(0);
     require(accumulation_steps_ >= 1, "accumulation_steps", accumulation_steps_, "at least 1");
-    require(norm > 0, "clip_grad_norm", norm, "positive");
-    require(value > 0, "clip_grad_value", value, "positive");
+    require(clips(norm), "clip_grad_norm", norm, "positive, and infinite or at most 3.4e38");
+    require(clips(value), "clip_grad_value", value, "positive, and infinite or at most 3.4e38");
     require(val_batches >= 1, "val_batches", val_batches, "at least 1");
     require(for_validation >= 0, "cache_validation", for_validation,
             "at least 0, which reads the validation loader in every iteration");

@@ -1,6 +1,7 @@
 #include <array>
 #include <catch2.hpp>
 #include <deque>
+#include <list>
 #include <map>
 #include <optional>
 #include <string>
@@ -106,6 +107,9 @@ void each_container(const Tensor& tensor, const Visit& visit) {
   visit(std::array<Tensor, 3>{tensor, tensor, tensor});
   visit(std::vector<Tensor>{tensor});
   visit(std::deque<Tensor>{tensor});
+  visit(std::list<Tensor>{tensor});
+  visit(c10::List<Tensor>({tensor}));
+  visit(std::multimap<Words, Tensor>{{"image", tensor}});
   visit(std::map<Words, Tensor>{{"image", tensor}});
   visit(std::unordered_map<Words, Tensor>{{"image", tensor}});
   visit(torch::OrderedDict<Words, Tensor>{{"image", tensor}});
@@ -118,6 +122,9 @@ void each_container(const Tensor& tensor, const Visit& visit) {
   visit(std::make_pair(7, tensor));
   visit(std::array<own::TwoTensors, 1>{{{tensor, tensor}}});
   visit(own::Ring<Tensor>{tensor, tensor, tensor});
+  visit(c10::IValue(tensor));
+  visit(std::vector<c10::IValue>{7, c10::ivalue::Tuple::create({"name", tensor})});
+  visit(c10::IValue(dict));
 }
 
 }  // namespace
@@ -145,6 +152,7 @@ TEST_CASE("the samples in every kind of container are counted") {
   CHECK(samples_in(std::make_tuple(7, torch::ones({}), torch::ones({5}))) == 5);
   CHECK_FALSE(samples_in(std::optional<Tensor>()));
   CHECK_FALSE(samples_in(std::string("text")));
+  CHECK_FALSE(samples_in(c10::IValue("text")));
 }
 
 TEST_CASE("a batch type of the user's own says how it moves") {

@@ -9,6 +9,7 @@
 #include <training.hpp>
 #include <utility>
 #include <vector>
+#include <warnings.hpp>
 
 #include <lrfinder/data/loader.hpp>
 #include <lrfinder/data/worker_pass.hpp>
@@ -240,6 +241,23 @@ TEST_CASE("the user's own pass over a loader with workers goes on after ours, or
   }
   CHECK(seen == 13);
   CHECK(loader->options().max_jobs == 4);
+}
+
+TEST_CASE("a pass that was left in the middle ends when a test begins, and a warning says so") {
+  const auto loader = shuffling_loader(/*workers=*/2);
+  torch::nn::Linear model(4, 3);
+  torch::optim::SGD optimizer(model->parameters(), 1e-3);
+  lrfinder::LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+  const auto losses = [&] {
+    torch::manual_seed(5);
+    return finder.range_test(*loader, lrfinder::RangeTestOptions().num_iter(10)).raw_loss;
+  };
+  const auto expected = losses();
+  const Warnings warnings;
+  CHECK(loader->begin()->data.size(0) == 8);
+  CHECK(losses() == expected);
+  REQUIRE(warnings.texts.size() == 1);
+  CHECK_THAT(warnings.texts[0], contains("the training loader was in the middle of a pass"));
 }
 
 TEST_CASE("a stateful dataset is read in its order, whatever the workers") {

@@ -31,6 +31,13 @@ struct RenewedImpl : torch::nn::Module {
 };
 TORCH_MODULE(Renewed);
 
+// Its weight is on the meta device.
+struct WithoutValuesImpl : torch::nn::Module {
+  torch::Tensor forward(const torch::Tensor& input) { return input.matmul(weight); }
+  torch::Tensor weight = register_parameter("weight", torch::empty({4, 3}, torch::kMeta));
+};
+TORCH_MODULE(WithoutValues);
+
 const RangeTestOptions ten_iterations = RangeTestOptions().num_iter(10).end_lr(1);
 
 }  // namespace
@@ -139,4 +146,58 @@ TEST_CASE("a TorchScript module is trained and restored") {
   CHECK(model.attr("seen").toTensor().item<float>() == 0);
   CHECK(same_bits(values, weight));
   CHECK(model.is_training());
+}
+
+TEST_CASE("a model that cannot be trained is refused before anything is touched") {
+  const auto batches = class_batches(3, 5, 4, 3);
+  torch::nn::CrossEntropyLoss criterion;
+  SECTION("on the meta device") {
+    WithoutValues model;
+    torch::optim::SGD optimizer(model->parameters(), 1e-3);
+    LRFinder finder(model, optimizer, criterion);
+    CHECK_THROWS_WITH(finder.range_test(batches),
+                      contains("parameter 0 of the model (counted from 0) is on the meta "
+                               "device"));
+  }
+  SECTION("to be moved to the meta device") {
+    Net model;
+    torch::optim::SGD optimizer(model->parameters(), 1e-3);
+    LRFinder finder(model, optimizer, criterion, torch::kMeta);
+    CHECK_THROWS_WITH(finder.range_test(batches), contains("trained on the meta device"));
+  }
+  SECTION("to be moved to a device that is not there, in one sentence of LibTorch") {
+    if (torch::cuda::is_available()) return;
+    Net model;
+    torch::optim::SGD optimizer(model->parameters(), 1e-3);
+    LRFinder finder(model, optimizer, criterion, torch::kCUDA);
+    CHECK_THROWS_WITH(finder.range_test(batches), contains("device cuda cannot be used. LibTorch "
+                                                           "says: ") &&
+                                                      !contains("\n") && !contains("QuantizedCPU"));
+  }
+  SECTION("made under InferenceMode") {
+    torch::nn::Linear body(4, 4), head{nullptr};
+    {
+      const c10::InferenceMode guard;
+      head = torch::nn::Linear(4, 3);
+    }
+    torch::nn::Sequential model(body, head);
+    torch::optim::SGD optimizer(body->parameters(), 1e-3);
+    LRFinder finder(model, optimizer, criterion);
+    CHECK_THROWS_WITH(finder.range_test(batches),
+                      contains("parameter 2 of the model (counted from 0), of shape [3, 4], was "
+                               "made under c10::InferenceMode"));
+  }
+}
+
+TEST_CASE("frozen parameters may be made under InferenceMode") {
+  torch::nn::Linear body{nullptr}, head(4, 3);
+  {
+    const c10::InferenceMode guard;
+    body = torch::nn::Linear(4, 4);
+    for (const torch::Tensor& parameter : body->parameters()) parameter.set_requires_grad(false);
+  }
+  torch::nn::Sequential model(body, head);
+  torch::optim::SGD optimizer(head->parameters(), 1e-3);
+  LRFinder finder(model, optimizer, torch::nn::CrossEntropyLoss());
+  CHECK(finder.range_test(class_batches(3, 5, 4, 3), ten_iterations).size() == 10);
 }

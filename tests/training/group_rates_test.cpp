@@ -45,11 +45,21 @@ TEST_CASE("rates that are all 0 count as equal") {
   CHECK(spread_over_groups({1e-6}, {0, 0, 0}, "start_lr") == Rates{1e-6, 1e-6, 1e-6});
 }
 
-TEST_CASE("a first rate of 0 gives another one no ratio") {
-  CHECK_THROWS_AS(spread_over_groups({1e-6}, {0, 0.1}, "start_lr"), InvalidOption);
-  CHECK_THROWS_WITH(spread_over_groups({1e-6}, {0, 0.1}, "start_lr"),
-                    contains("group 0 is 0") && contains("0.1 of group 1") &&
+TEST_CASE("one rate is for the first group that is not at 0, and those at 0 stay there") {
+  CHECK(spread_over_groups({1e-6}, {0, 0.1, 0, 0.2}, "start_lr") == Rates{0, 1e-6, 0, 2e-6});
+}
+
+TEST_CASE("rates without a ratio need one value for each group") {
+  CHECK_THROWS_AS(spread_over_groups({1e-6}, {1e-320, 0.1}, "start_lr"), InvalidOption);
+  CHECK_THROWS_WITH(spread_over_groups({1e-6}, {1e-320, 0.1}, "start_lr"),
+                    contains("the rate 0.1 of group 1 has no ratio") &&
                         contains("give one value for each group"));
+}
+
+TEST_CASE("a group that kept its rate in a history keeps it") {
+  History history({0.25, 1, 4}, {3, 2, 1});
+  history.group_lr = {{0, 0, 0}, history.lr, {0.5, 0.5, 0.5}};
+  CHECK(group_rates(history, 8, {0, 1, 1}) == Rates{0, 8, 0.5});
 }
 
 TEST_CASE("a history tells the ratio where it came nearest to a rate") {

@@ -79,9 +79,39 @@ TEST_CASE("a start for groups whose rates are all 0 is that of all") {
   const std::vector<double> present{0, 0};
   CHECK(range_of(RangeTestOptions().start_lr(1e-6), present).start_lr ==
         std::vector<double>{1e-6, 1e-6});
-  CHECK_THROWS_WITH(range_of(RangeTestOptions().start_lr(1e-6), std::vector<double>{0, 1e-3}),
-                    contains("RangeTestOptions: start_lr has one value") &&
-                        contains("group 0 is 0") && !contains("nan"));
+}
+
+TEST_CASE("groups at 0 stay there, out of the search") {
+  const std::vector<double> frozen{0, 1e-3, 0, 1e-4};
+  const auto as_they_are = range_of({}, frozen);
+  CHECK(as_they_are.start_lr == frozen);
+  CHECK(as_they_are.end_lr == std::vector<double>{0, 10, 0, 1});
+  CHECK(range_of(RangeTestOptions().start_lr(1e-6), frozen).start_lr[1] == 1e-6);
+  CHECK(range_of(RangeTestOptions().start_lr({0, 1e-5, 0, 0}), frozen).end_lr ==
+        std::vector<double>{0, 10, 0, 0});
+  CHECK_THROWS_WITH(range_of(RangeTestOptions().end_lr({1, 1, 1, 1}), frozen),
+                    contains("end_lr (1) must be greater than start_lr (0) of parameter group 0, "
+                             "which stays at 0"));
+}
+
+TEST_CASE("a later group keeps its rate if its end is its start") {
+  const std::vector<double> present{1e-3, 1e-2};
+  const auto kept = range_of(RangeTestOptions().start_lr({1e-6, 1e-2}).end_lr({1, 1e-2}), present);
+  CHECK(kept.start_lr[1] == kept.end_lr[1]);
+  CHECK_THROWS_WITH(range_of(RangeTestOptions().end_lr({1e-3, 1}), present),
+                    contains("parameter group 0, the first that is searched"));
+}
+
+TEST_CASE("rates that the type of the parameters cannot hold are refused") {
+  const auto wide = RangeTestOptions().start_lr(1e-200).end_lr(1e200);
+  CHECK_THROWS_WITH(range_of(RangeTestOptions().end_lr(1e308), {1e-3}),
+                    contains("the rates from 0.001 to 1e+308") && contains("single precision") &&
+                        contains("between 1e-30 and 1e+30"));
+  CHECK_THROWS_AS(range_of(wide, {1e-3}), InvalidOption);
+  SGD in_double({torch::ones({1}, torch::kDouble).requires_grad_(true)}, SGDOptions(1e-3));
+  CHECK_NOTHROW(range_of(wide, in_double));
+  CHECK_THROWS_WITH(range_of(RangeTestOptions().end_lr(1e308), in_double),
+                    contains("double precision"));
 }
 
 TEST_CASE("a threshold of infinity means never, as 0 does") {
@@ -118,10 +148,8 @@ TEST_CASE("rates that make no sense are refused with what was given and what is 
                     contains("RangeTestOptions: ") && contains(wrong.message));
 }
 
-TEST_CASE("a group without a rate needs a start of its own") {
-  CHECK_THROWS_WITH(range_of({}, std::vector<double>{1e-3, 0}),
-                    contains("start_lr (0) of parameter group 1 must be positive"));
-  CHECK_THROWS_WITH(range_of({}, std::vector<double>{0, 1e-3}),
+TEST_CASE("groups without any rate need a start") {
+  CHECK_THROWS_WITH(range_of({}, std::vector<double>{0, 0}),
                     contains("start_lr (0) of parameter group 0 must be positive"));
 }
 

@@ -154,6 +154,73 @@ TEST_CASE("gradients are clipped by value before the update") {
   CHECK(history.grad_norm.size() == 10);
 }
 
+TEST_CASE("clip_grad_value names the gradients that it cannot clip") {
+  torch::nn::Embedding embedding(torch::nn::EmbeddingOptions(10, 3).sparse(true));
+  const Tensor complex = torch::randn({2}, torch::kComplexDouble).requires_grad_(true);
+  SGD with_sparse(embedding->parameters(), SGDOptions(1e-3));
+  SGD with_complex({complex}, SGDOptions(1e-3));
+  const std::vector<TensorBatch> batches{{torch::tensor({1, 1}), torch::tensor({2, 2})}};
+  const auto clip = TrainingOptions().clip_grad_value(1);
+  LRFinder sparse(embedding, with_sparse, cross_entropy, clip);
+  CHECK_THROWS_WITH(sparse.range_test(batches),
+                    contains("clip_grad_value cannot clip the sparse gradient of a parameter of "
+                             "shape [10, 3]") &&
+                        contains("use clip_grad_norm"));
+  const auto size = [&](torch::nn::Embedding&, const TensorBatch&) { return complex.abs().sum(); };
+  LRFinder finder(embedding, with_complex, size, clip);
+  CHECK_THROWS_WITH(finder.range_test(batches), contains("clip the complex gradient"));
+  finder.options().clip_grad_value(std::nullopt).clip_grad_norm(1);
+  CHECK_NOTHROW(finder.range_test(batches));
+}
+
+TEST_CASE("with accumulate_by_samples an update of unequal batches is that of one large batch") {
+  std::vector<TensorBatch> parts, whole;
+  for (std::uint64_t update = 0; update < 3; ++update) {
+    std::vector<Tensor> inputs, targets;
+    for (const int samples : {7, 1, 12, 4}) {
+      parts.push_back(class_batches(1, samples, 4, 3, 10 * update + parts.size())[0]);
+      inputs.push_back(parts.back().data);
+      targets.push_back(parts.back().target);
+    }
+    whole.emplace_back(torch::cat(inputs), torch::cat(targets));
+  }
+  const auto run = [](const std::vector<TensorBatch>& batches, const TrainingOptions& training) {
+    torch::manual_seed(8);
+    torch::nn::Sequential model(torch::nn::Linear(4, 8), torch::nn::Tanh(),
+                                torch::nn::Linear(8, 3));
+    SGD optimizer(model->parameters(), SGDOptions(1e-3).momentum(0.9));
+    LRFinder finder(model, optimizer, cross_entropy, training);
+    const auto options = RangeTestOptions().start_lr(1e-2).end_lr(0.5).num_iter(12).diverge_th(0);
+    return finder.range_test(batches, options);
+  };
+  const auto four = TrainingOptions().accumulation_steps(4).clip_grad_norm(1);
+  const History at_once = run(whole, TrainingOptions().clip_grad_norm(1));
+  const History weighted = run(parts, TrainingOptions(four).accumulate_by_samples(true));
+  const History means = run(parts, four);
+  double off = 0;
+  for (std::size_t i = 0; i < at_once.size(); ++i) {
+    CHECK(weighted.raw_loss[i] == Approx(at_once.raw_loss[i]).epsilon(1e-6).margin(0));
+    CHECK(weighted.untrained_loss[i] == Approx(at_once.untrained_loss[i]).epsilon(1e-6).margin(0));
+    CHECK(weighted.grad_norm[i] == Approx(at_once.grad_norm[i]).epsilon(1e-5).margin(0));
+    off = std::fmax(off, std::fabs(means.raw_loss[i] / at_once.raw_loss[i] - 1));
+  }
+  CHECK(off > 0.01);
+  std::vector<TensorBatch> equal = class_batches(6, 5, 4, 3);
+  CHECK(run(equal, four).raw_loss ==
+        run(equal, TrainingOptions(four).accumulate_by_samples(true)).raw_loss);
+}
+
+TEST_CASE("with accumulate_by_samples a batch without samples is refused") {
+  auto batches = class_batches(2, 5, 4, 3);
+  batches.emplace_back(torch::empty({0, 4}), torch::empty({0}, torch::kLong));
+  torch::nn::Sequential model(torch::nn::Linear(4, 3));
+  SGD optimizer(model->parameters(), SGDOptions(1e-3));
+  LRFinder finder(model, optimizer, cross_entropy,
+                  TrainingOptions().accumulation_steps(3).accumulate_by_samples(true));
+  CHECK_THROWS_WITH(finder.range_test(batches, RangeTestOptions().paired(GENERATE(true, false))),
+                    contains("that of batch 2 (counted from 0) is 0"));
+}
+
 TEST_CASE("the gradient norm is recorded when asked for, and otherwise not") {
   const auto batches = double_batches(3);
   auto model = linear_classifier();

@@ -1,6 +1,9 @@
 #include <catch2.hpp>
+#include <fstream>
 #include <limits>
 #include <settings.hpp>
+#include <string>
+#include <sys/resource.h>
 
 #include <lrfinder/training/training_settings.hpp>
 
@@ -48,10 +51,35 @@ TEST_CASE("processes that train side by side share the free memory") {
   CHECK(bytes(1000) < bytes(1) / 100);
 }
 
+TEST_CASE("no more memory counts as free than the limit of the address space leaves") {
+  ::rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_AS, &before) == 0);
+  constexpr std::int64_t left = 1 << 28;
+  std::ifstream status("/proc/self/status");
+  std::int64_t size = 0;  // in KiB
+  for (std::string word; word != "VmSize:" && status >> word;) {
+  }
+  status >> size;
+  ::rlimit limited = before;
+  limited.rlim_cur = static_cast<rlim_t>(1024 * size + left);
+  REQUIRE(lrfinder::detail::free_memory(torch::kCPU) > left);
+  REQUIRE(::setrlimit(RLIMIT_AS, &limited) == 0);
+  const std::int64_t free = lrfinder::detail::free_memory(torch::kCPU);
+  REQUIRE(::setrlimit(RLIMIT_AS, &before) == 0);
+  CHECK(free <= left);
+  CHECK(free > left / 2);
+}
+
 TEST_CASE("the options are checked by themselves, and with the criterion and the optimizer") {
   auto optimizer = one_group();
   CHECK_THROWS_WITH(settings_of(TrainingOptions().accumulation_steps(0), optimizer),
                     contains("TrainingOptions: accumulation_steps (0)"));
+  CHECK_THROWS_WITH(settings_of(TrainingOptions().clip_grad_norm(1e308), optimizer),
+                    contains("clip_grad_norm (1e+308) must be positive, and infinite or at most"));
+  CHECK_THROWS_WITH(settings_of(TrainingOptions().clip_grad_value(1e308), optimizer),
+                    contains("clip_grad_value (1e+308)"));
+  CHECK_NOTHROW(settings_of(
+      TrainingOptions().clip_grad_norm(std::numeric_limits<double>::infinity()), optimizer));
   const auto accuracy = TrainingOptions().metric("accuracy", lrfinder::accuracy);
   CHECK_NOTHROW(settings_of(accuracy, optimizer, with_metrics));
   CHECK_THROWS_AS(settings_of(accuracy, optimizer, without_metrics), InvalidOption);

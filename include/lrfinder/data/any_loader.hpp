@@ -111,6 +111,8 @@ struct AnyLoader {
   bool has_metrics = false;
   /// The loader itself if it allows only one pass at a time, otherwise null.
   const void* single_pass = nullptr;
+  /// Ends a pass of the user over the loader whose workers are still at work, with a warning.
+  std::function<void()> drop_pass = [] {};
 };
 
 }  // namespace lrfinder::detail

@@ -1,17 +1,17 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
-#include <map>
 #include <optional>
+#include <string>
 #include <tuple>
 #include <type_traits>
-#include <unordered_map>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include <torch/torch.h>
+
+#include <lrfinder/snapshot/saved_attributes.hpp>
 
 /// @file
 /// What a batch is: its input, its target, its samples, and how it is moved to a device.
@@ -46,6 +46,13 @@ using tuple_t = std::void_t<decltype(std::tuple_size<T>::value),
 template <class T>
 using optional_t = std::void_t<decltype(std::declval<const T&>().has_value()),
                                decltype(T(*std::declval<const T&>()))>;
+template <class T>
+using sequence_t =
+    std::void_t<decltype(std::declval<const T&>().begin()),
+                decltype(std::declval<T&>().push_back(std::declval<typename T::value_type>()))>;
+template <class T>
+using dictionary_t =
+    std::void_t<decltype(std::declval<const T&>().begin()->second), typename T::mapped_type>;
 template <class T, class... Values>
 using aggregate_t = decltype(T{std::declval<Values>()...});
 
@@ -76,13 +83,21 @@ inline constexpr bool is_struct_of_two =
     is_valid<traits::aggregate_t, T, traits::Anything, traits::Anything> &&
     !is_valid<traits::aggregate_t, T, traits::Anything, traits::Anything, traits::Anything>;
 
+/// True for vectors, lists and their like, but not for texts.
+template <class T>
+inline constexpr bool is_sequence =
+    is_valid<traits::sequence_t, T> && !is_instance_of<T, std::basic_string>;
+
+/// True for maps of every kind.
+template <class T>
+inline constexpr bool is_dictionary = is_valid<traits::dictionary_t, T>;
+
 /// True for the containers that need no with_elements() of their own.
 template <class T>
 inline constexpr bool has_known_elements =
     has_data_and_target<T> || is_struct_of_two<T> || is_valid<traits::tuple_t, T> ||
-    is_valid<traits::optional_t, T> ||
-    is_instance_of<T, torch::data::Example, std::vector, std::deque, std::map, std::unordered_map,
-                   torch::OrderedDict, c10::Dict, std::variant>;
+    is_valid<traits::optional_t, T> || is_sequence<T> || is_dictionary<T> ||
+    is_instance_of<T, torch::data::Example, torch::OrderedDict, c10::Dict, std::variant>;
 
 template <class T, class Map, std::enable_if_t<has_known_elements<T>, int> = 0>
 T with_elements(const T& value, const Map& map) {
@@ -105,9 +120,10 @@ T with_elements(const T& value, const Map& map) {
   } else {
     T copy;
     for (const auto& entry : value) {
-      if constexpr (is_instance_of<T, std::vector, std::deque>) {
-        copy.push_back(map(entry));
-      } else if constexpr (is_instance_of<T, std::map, std::unordered_map>) {
+      if constexpr (is_sequence<T>) {
+        const typename T::value_type& element = entry;  // may be a proxy
+        copy.push_back(map(element));
+      } else if constexpr (is_dictionary<T>) {
         copy.emplace(entry.first, map(entry.second));
       } else {
         copy.insert(entry.key(), map(entry.value()));
@@ -115,6 +131,13 @@ T with_elements(const T& value, const Map& map) {
     }
     return copy;
   }
+}
+
+/// The tensors in a value of TorchScript.
+template <class Map>
+c10::IValue with_elements(const c10::IValue& value, const Map& map) {
+  AttributeCopies copies;
+  return copy_of(value, copies, map);
 }
 
 template <class Data, class Target>

@@ -158,7 +158,13 @@ AnyLoader erased(Objective& objective, Loader& loader, const char* name) {
                                                                             device);
           },
           Objective::template has_metrics<traits::batch_t<Loader>>(),
-          is_single_pass ? std::addressof(loader) : nullptr};
+          is_single_pass ? std::addressof(loader) : nullptr,
+          [&loader, name] {
+            if (!drop_pass(std::addressof(loader))) return;
+            TORCH_WARN("LRFinder: the ", name,
+                       " was in the middle of a pass, which ends here: a LibTorch loader with "
+                       "workers can be in one pass only");
+          }};
 }
 
 }  // namespace lrfinder::detail

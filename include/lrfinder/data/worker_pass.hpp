@@ -51,6 +51,15 @@ class WorkerPass {
     begin_idle();
   }
 
+  /// Ends a pass of the user that was left in the middle: waits for the workers, and drops what
+  /// they have loaded. Returns whether there was one.
+  static bool drop(Loader& loader) {
+    auto& shuttle = Access::shuttle(loader);
+    const bool is_in_pass = shuttle.in_flight_jobs() > 0;
+    shuttle.drain();
+    return is_in_pass;
+  }
+
   /// Returns the next batch; none after the last. Throws WorkerException if loading it has thrown.
   auto next() {
     if (results_.empty()) load_next();
@@ -147,6 +156,14 @@ auto begin_pass(torch::data::DataLoaderBase<Dataset, Batch, Request>* base, Load
   const auto pass = std::make_shared<WorkerPass<Dataset, Batch, Request>>(*base, device);
   using Iterator = torch::data::detail::ValidIterator<Batch>;
   return torch::data::Iterator<Batch>(std::make_unique<Iterator>([pass] { return pass->next(); }));
+}
+
+/// Ends a pass over a loader with worker threads that was left in the middle. Returns whether there
+/// was one. The argument is the address of the loader.
+inline bool drop_pass(const void*) { return false; }
+template <class Dataset, class Batch, class Request>
+bool drop_pass(torch::data::DataLoaderBase<Dataset, Batch, Request>* loader) {
+  return WorkerPass<Dataset, Batch, Request>::drop(*loader);
 }
 
 }  // namespace lrfinder::detail

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <vector>
 
@@ -47,6 +48,9 @@ class Engine {
   const History& history() const noexcept { return history_; }
   /// Returns the history. Throws NoSuggestion if it is empty.
   const History& recorded_history() const;
+  /// Reads a suggestion off the history. Throws NoSuggestion; after a test that failed, the message
+  /// says why it failed.
+  Suggestion suggestion(const Recipe& recipe) const;
   void set_lr(const Suggestion& suggestion);
   void reset();
 
@@ -64,6 +68,7 @@ class Engine {
   TrainedObjects trained_;
   TrainingOptions options_;
   History history_;
+  std::exception_ptr failure_;              // that ended the test, if it failed
   std::unique_ptr<SavedState> unrestored_;  // from before the first test with restore(false)
   std::size_t hash_at_end_ = 0;             // of the trained values, after the last such test
   bool is_running_ = false;

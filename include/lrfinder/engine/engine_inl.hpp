@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -35,6 +36,7 @@
 #include <lrfinder/snapshot/saved_state.hpp>
 #include <lrfinder/snapshot/store.hpp>
 #include <lrfinder/suggest/numeric.hpp>
+#include <lrfinder/torch/compatibility.hpp>
 #include <lrfinder/torch/optimizer.hpp>
 #include <lrfinder/training/group_rates.hpp>
 #include <lrfinder/training/range_test_loop.hpp>
@@ -145,6 +147,7 @@ LRFINDER_INLINE void Engine::record(const RangeTestSettings& range, const RangeT
       history_.settings.skipped_batches = skipped;
     } catch (...) {
       history_ = recorder.finish(StopReason::failed);
+      failure_ = std::current_exception();
       throw;
     }
   };
@@ -159,8 +162,8 @@ LRFINDER_INLINE void Engine::record(const RangeTestSettings& range, const RangeT
       try {
         return setup.train({}, evaluate);
       } catch (const BadBatch& bad) {
-        const double lr = scheduled_lr(range.schedule, range.start_lr.front(), range.end_lr.front(),
-                                       updates, range.num_iter);
+        const double lr = scheduled_lr(range.schedule, first_rate(range.start_lr),
+                                       first_rate(range.end_lr), updates, range.num_iter);
         throw BadBatch(concat(bad.what(), ". The range test met it at lr ", lr), bad.index());
       }
     };
@@ -283,17 +286,24 @@ LRFINDER_INLINE std::int64_t Engine::search_range(RangeTestSettings range,
 }
 
 LRFINDER_INLINE const History& Engine::recorded_history() const {
-  if (history_.empty()) {
-    const bool validates = history_.settings.validation;
-    throw NoSuggestion(
-        history_.stop_reason == StopReason::non_finite_loss
-            ? concat("LRFinder: the first loss of the range test was already not finite; look at "
-                     "the ",
-                     validates ? "validation data" : "data",
-                     " and the criterion, or lower start_lr")
-            : "LRFinder: no iteration has been recorded; call range_test() first");
+  if (!history_.empty()) return history_;
+  throw NoSuggestion(
+      history_.stop_reason != StopReason::non_finite_loss
+          ? "LRFinder: no iteration has been recorded; call range_test() first"
+          : concat(
+                "LRFinder: the first loss of the range test was already not finite; look at the ",
+                history_.settings.validation ? "validation data" : "data",
+                " and the criterion, or lower start_lr"));
+}
+
+LRFINDER_INLINE Suggestion Engine::suggestion(const Recipe& recipe) const {
+  try {
+    return recipe(recorded_history());
+  } catch (const NoSuggestion&) {
+    if (history_.stop_reason != StopReason::failed || !failure_) throw;
+    throw NoSuggestion(concat("LRFinder: no suggestion, because the range test failed after ",
+                              history_.size(), " iterations: ", message_of(failure_)));
   }
-  return history_;
 }
 
 LRFINDER_INLINE void Engine::set_lr(const Suggestion& suggestion) {

@@ -104,6 +104,13 @@ inline void require_column(const std::vector<double>& lr, const std::vector<doub
 /// Whether a value may be a learning rate.
 inline bool is_rate(double value) { return value >= 0 && std::isfinite(value); }
 
+/// The rate of the first group that is searched: the first one that is not 0. 0 if all are.
+inline double first_rate(const std::vector<double>& group_lr) {
+  const auto is_searched = [](double rate) { return rate != 0; };
+  const auto first = std::find_if(group_lr.begin(), group_lr.end(), is_searched);
+  return first == group_lr.end() ? 0 : *first;
+}
+
 /// Index of the value nearest to `target`; the first if several are equally near. `values`: not
 /// empty, without NaN.
 inline std::size_t nearest_index(const std::vector<double>& values, double target) {
@@ -179,7 +186,7 @@ struct History {
   /// Whether there is no iteration.
   bool empty() const noexcept { return lr.empty(); }
 
-  /// Learning rate of the first parameter group.
+  /// Learning rate of the first parameter group whose rate is not 0.
   std::vector<double> lr;
   /// Smoothed loss, \f$s_i = f l_i + (1-f) s_{i-1}\f$ with \f$f\f$ = `settings.smooth_f`.
   std::vector<double> loss;
@@ -230,7 +237,7 @@ struct Iteration : Measurement {
   std::int64_t index = 0;
   /// Number of iterations of the whole test.
   std::int64_t num_iter = 0;
-  /// Learning rate of the first parameter group.
+  /// Learning rate of the first parameter group whose rate is not 0.
   double lr = 0;
   /// Learning rate of each parameter group.
   std::vector<double> group_lr;

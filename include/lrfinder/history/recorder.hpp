@@ -91,7 +91,7 @@ class Recorder {
         history_.empty() ? agrees_before_training(measured) : measured.untrained_loss.has_value();
     if (is_paired_ && !goes_on_paired) end_pairing(measured);
     current_.index = static_cast<std::int64_t>(history_.size());
-    current_.lr = group_lr.front();
+    current_.lr = detail::first_rate(group_lr);
     current_.group_lr = group_lr;
     current_.loss = history_.empty()
                         ? measured.raw_loss

@@ -14,7 +14,8 @@ namespace lrfinder {
 
 /// A training at one learning rate, from the start, which a search has tried.
 struct Trial {
-  /// Learning rate of the first parameter group. If the trial follows a plan, its peak.
+  /// Learning rate of the first parameter group whose rate is not 0. If the trial follows a plan,
+  /// its peak.
   double lr = 0;
   /// Optimizer updates.
   std::int64_t updates = 0;
@@ -33,7 +34,8 @@ struct Trial {
 
 /// A learning rate to train with. A recipe has read it off a curve, or trials have found it.
 struct Suggestion {
-  /// The suggested learning rate of the first parameter group. For a plan, the peak.
+  /// The suggested learning rate of the first parameter group whose rate is not 0. For a plan, the
+  /// peak.
   double lr = 0;
   /// The iteration of the history whose learning rate is nearest to `lr`.
   std::size_t index = 0;

@@ -98,8 +98,10 @@ inline std::optional<RangeTestSettings> wider_range(RangeTestSettings range,
   } catch (const NoSuggestion&) {  // the loss never falls
     lower = diverged(history);
   }
-  for (double& rate : lower ? range.start_lr : range.end_lr) {
-    rate *= lower ? 1 / widening : widening;
+  for (std::size_t group = 0; group < range.start_lr.size(); ++group) {
+    if (range.start_lr[group] == range.end_lr[group]) continue;  // keeps its rate
+    if (lower) range.start_lr[group] /= widening;
+    if (!lower) range.end_lr[group] *= widening;
   }
   return range;
 }

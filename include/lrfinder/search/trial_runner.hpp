@@ -106,7 +106,7 @@ Trial run_trial(AnyTraining& training, const TrainingPlan& plan, const std::vect
   const auto updates = static_cast<std::int64_t>(untrained.losses.size());
   const auto first = updates - static_cast<std::int64_t>(weights.size());
   Trial trial;
-  trial.lr = peaks.front();
+  trial.lr = first_rate(peaks);
   while (trial.updates < updates) {
     training.follow(plan, step_of_plan(plan, trial.updates, updates), peaks);
     training.step();

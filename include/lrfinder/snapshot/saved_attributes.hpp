@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -16,12 +17,17 @@ namespace lrfinder::detail {
 /// The copies of values, by their originals.
 using AttributeCopies = std::unordered_map<const void*, c10::IValue>;
 
-/// Copies the value of an attribute of a TorchScript module. The copy shares submodules and
-/// tensors. Calls `visit` with each tensor. IValue::deepcopy() would confuse tensors that share
-/// memory, and throws for objects of C++ classes.
+/// Copies the value of an attribute of a TorchScript module. The copy shares submodules. Calls
+/// `visit` with each tensor; the copy has the tensor that it returns, or the same if it returns
+/// nothing. IValue::deepcopy() would confuse tensors that share memory, and throws for objects of
+/// C++ classes.
 template <class Visit>
 c10::IValue copy_of(const c10::IValue& value, AttributeCopies& copies, const Visit& visit) {
-  if (value.isTensor()) visit(value.toTensor());
+  if constexpr (std::is_void_v<std::invoke_result_t<const Visit&, const torch::Tensor&>>) {
+    if (value.isTensor()) visit(value.toTensor());
+  } else {
+    if (value.isTensor()) return visit(value.toTensor());
+  }
   const bool has_parts = value.isList() || value.isGenericDict() || value.isTuple() ||
                          (value.isObject() && !value.isModule());
   if (!has_parts) return value;

@@ -38,6 +38,12 @@ inline std::string message_of(const std::exception_ptr& exception) {
   }
 }
 
+/// The first sentence of the message, because LibTorch may add a list of all its backends.
+inline std::string first_sentence_of(const std::exception_ptr& exception) {
+  const std::string message = message_of(exception);
+  return message.substr(0, std::min(message.find(". "), message.find('\n')));
+}
+
 /// The type of the map from parameters to their state in an optimizer.
 using OptimizerState = std::decay_t<decltype(std::declval<torch::optim::Optimizer&>().state())>;
 
@@ -132,7 +138,8 @@ inline void unscale_and_check(const std::vector<torch::Tensor>& tensors,
 }
 
 // Reads the number after a word in a file of the kernel, or the first number without a word.
-inline std::optional<std::int64_t> number_in(const char* file, const std::string& name = "") {
+inline std::optional<std::int64_t> number_in(const std::string& file,
+                                             const std::string& name = "") {
   std::ifstream in(file);
   std::string word;
   while (word != name && in >> word) {
@@ -142,12 +149,32 @@ inline std::optional<std::int64_t> number_in(const char* file, const std::string
 }
 
 inline std::optional<std::int64_t> free_on_host() {
+  constexpr std::int64_t kib = 1024;
   std::optional<std::int64_t> free = number_in("/proc/meminfo", "MemAvailable:");
-  if (free) *free *= 1024;
-  // The limit of a container may be lower. If there is no limit, the file says "max".
-  const auto most = number_in("/sys/fs/cgroup/memory.max");
-  const auto used = number_in("/sys/fs/cgroup/memory.current");
-  if (most && used) free = std::min(free.value_or(*most), std::max<std::int64_t>(*most - *used, 0));
+  if (free) *free *= kib;
+  const auto limit = [&](std::optional<std::int64_t> most, std::optional<std::int64_t> used) {
+    if (most && used) {
+      free = std::min(free.value_or(*most), std::max<std::int64_t>(*most - *used, 0));
+    }
+  };
+  // The address space (ulimit -v). Without a limit the files say "unlimited" and "max".
+  limit(number_in("/proc/self/limits", "space"),
+        number_in("/proc/self/status", "VmSize:").value_or(0) * kib);
+  // The control group of the process and those around it, by version 2 or 1: "0::/a/b" or
+  // "5:memory:/a/b". A container may see its own group as the root.
+  std::ifstream groups("/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);) {
+    const bool is_v1 = line.find(":memory:") != line.npos;
+    if (!is_v1 && line.substr(0, 3) != "0::") continue;
+    std::string path = "/sys/fs/cgroup";
+    if (is_v1) path += "/memory";
+    const std::size_t root = path.size();
+    for (path += line.substr(is_v1 ? line.find(":memory:") + 8 : 3); path.size() >= root;
+         path.resize(path.rfind('/'))) {
+      limit(number_in(path + (is_v1 ? "/memory.limit_in_bytes" : "/memory.max")),
+            number_in(path + (is_v1 ? "/memory.usage_in_bytes" : "/memory.current")));
+    }
+  }
   return free;
 }
 

@@ -19,13 +19,15 @@
 
 namespace lrfinder::detail {
 
-/// The parameters of an optimizer that have a gradient.
+/// The parameters of an optimizer that have a gradient, each once.
 inline std::vector<torch::Tensor> parameters_with_gradient(
     const torch::optim::Optimizer& optimizer) {
   std::vector<torch::Tensor> found;
+  std::unordered_set<const c10::TensorImpl*> seen;  // the optimizer may have a tensor twice
   for (const auto& group : optimizer.param_groups()) {
     for (const auto& parameter : group.params()) {
-      if (parameter.grad().defined()) found.push_back(parameter);
+      const bool is_new = seen.insert(parameter.unsafeGetTensorImpl()).second;
+      if (is_new && parameter.grad().defined()) found.push_back(parameter);
     }
   }
   return found;
@@ -64,6 +66,14 @@ inline torch::Tensor clip_gradients(const torch::optim::Optimizer& optimizer,
     }
   }
   if (options.clip_grad_value()) {
+    for (const auto& parameter : parameters) {
+      const torch::Tensor& gradient = parameter.grad();
+      if (gradient.layout() == torch::kStrided && !gradient.is_complex()) continue;
+      throw InvalidStep(concat("TrainingOptions: clip_grad_value cannot clip the ",
+                               gradient.is_complex() ? "complex" : "sparse",
+                               " gradient of a parameter of shape ", parameter.sizes(),
+                               "; use clip_grad_norm"));
+    }
     torch::nn::utils::clip_grad_value_(parameters, *options.clip_grad_value());
   }
   return norm;
@@ -117,10 +127,8 @@ class GradientScaler {
     finite_ = true;
     using DeviceAndType = std::tuple<torch::DeviceType, torch::DeviceIndex, at::ScalarType>;
     std::map<DeviceAndType, std::vector<torch::Tensor>> places;
-    std::unordered_set<const c10::TensorImpl*> seen;  // the optimizer may have a tensor twice
     for (const torch::Tensor& parameter : parameters_with_gradient(optimizer)) {
       const torch::Tensor& gradient = parameter.grad();
-      if (!seen.insert(gradient.unsafeGetTensorImpl()).second) continue;
       if (gradient.scalar_type() == torch::kHalf) {
         throw InvalidStep(
             "GradientScaler: a gradient is in half precision; keep the parameters in float32 and "

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -12,7 +14,9 @@
 
 #include <torch/torch.h>
 
+#include <lrfinder/detail/text.hpp>
 #include <lrfinder/error.hpp>
+#include <lrfinder/torch/compatibility.hpp>
 
 /// @file
 /// The types of model that LibTorch programs use, how each is run, and on which device.
@@ -185,7 +189,7 @@ struct DevicePlacement {
   /// Takes the device asked for, or else the device of the model. If the model has no tensors, the
   /// device of the optimizer's parameters counts.
   ///
-  /// Throws InvalidOption if the device cannot be used.
+  /// Throws InvalidOption if the device or a parameter of the model cannot be used.
   DevicePlacement(const ModuleHandle& model, const torch::optim::Optimizer& optimizer,
                   std::optional<torch::Device> asked_for) {
     std::optional<torch::Device> home;
@@ -196,12 +200,32 @@ struct DevicePlacement {
     if (asked_for) {
       try {  // to compare with tensors, "cuda" needs the index of the current device
         asked_for = torch::empty({0}, torch::device(*asked_for)).device();
-      } catch (const c10::Error& error) {
-        throw InvalidOption("LRFinder: device " + asked_for->str() +
-                            " cannot be used. LibTorch says: " + error.what_without_backtrace());
+      } catch (const c10::Error&) {
+        throw InvalidOption(
+            "LRFinder: device " + asked_for->str() +
+            " cannot be used. LibTorch says: " + first_sentence_of(std::current_exception()));
+      }
+      if (asked_for->is_meta()) {
+        throw InvalidOption("LRFinder: nothing can be trained on the meta device");
       }
     }
-    model.each_parameter(look_at);
+    std::size_t parameters = 0;
+    model.each_parameter([&](const torch::Tensor& parameter) {
+      if (parameter.is_meta()) {
+        throw InvalidOption(concat("LRFinder: parameter ", parameters,
+                                   " of the model (counted from 0) is on the meta device, which "
+                                   "holds no values; make or load the model on another device"));
+      }
+      if (parameter.is_inference() && parameter.requires_grad()) {
+        throw InvalidOption(concat("LRFinder: parameter ", parameters,
+                                   " of the model (counted from 0), of shape ", parameter.sizes(),
+                                   ", was made under c10::InferenceMode, so it cannot be trained; "
+                                   "make the model outside of the guard, or freeze the parameter "
+                                   "by set_requires_grad(false)"));
+      }
+      ++parameters;
+      look_at(parameter);
+    });
     model.each_buffer(look_at);
     if (!home) {
       for (const auto& group : optimizer.param_groups()) {

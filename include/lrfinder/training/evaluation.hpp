@@ -1,8 +1,11 @@
 #pragma once
 
 #include <cstddef>
+#include <exception>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include <torch/torch.h>
 
@@ -13,7 +16,9 @@
 #include <lrfinder/snapshot/random_state.hpp>
 #include <lrfinder/snapshot/saved_state.hpp>
 #include <lrfinder/torch/autocast.hpp>
+#include <lrfinder/torch/compatibility.hpp>
 #include <lrfinder/torch/measurement.hpp>
+#include <lrfinder/torch/module.hpp>
 #include <lrfinder/training/kept_batches.hpp>
 #include <lrfinder/training/training_settings.hpp>
 
@@ -34,12 +39,24 @@ inline void require_scalar(const torch::Tensor& loss) {
 /// loss, a tensor of one element. If `metrics` is given, adds the values of the metrics to it,
 /// weighted by the size of the batch.
 ///
-/// Throws InvalidStep if the batch has no tensors, or if the criterion or a metric does not return
-/// a scalar.
+/// Throws InvalidStep if the batch has no tensors, if the criterion or a metric does not return a
+/// scalar, or if BatchNorm refuses a batch of one sample.
 inline torch::Tensor evaluate(AnyBatch& batch, const TrainingSettings& settings,
                               DeviceMeasurement* metrics = nullptr) {
   const Autocast in_mixed_precision(settings.placement.device, settings.options.autocast());
-  ForwardResult result = batch.forward_loss();
+  ForwardResult result;
+  try {
+    result = batch.forward_loss();
+  } catch (const std::exception& error) {
+    const std::string_view message = error.what();
+    const bool is_too_small = message.find("Expected more than 1 value per") != message.npos;
+    if (!is_too_small || batch.samples() != 1) throw;
+    throw InvalidStep(
+        "LRFinder: in training mode BatchNorm cannot normalise a batch of 1 sample, which is "
+        "usually the last batch of a pass; leave it out by DataLoaderOptions().drop_last(true), or "
+        "choose another batch size. LibTorch says: " +
+        first_sentence_of(std::current_exception()));
+  }
   if (metrics) {
     const torch::NoGradGuard without_gradients;
     const auto& wanted = settings.options.metrics();
@@ -58,21 +75,48 @@ inline torch::Tensor evaluate(AnyBatch& batch, const TrainingSettings& settings,
   return std::move(result.loss);
 }
 
-/// Measures the mean loss and the metrics over the samples of a validation loader, in eval mode and
-/// without gradients.
+/// Evaluates a batch like evaluate(), without training on it. Computes no gradients, unless the
+/// model or the criterion needs them for the loss, as physics-informed networks do.
+/// `needs_gradients`: set if so, for the next batches. `random`: the present random state.
+inline torch::Tensor evaluate_only(AnyBatch& batch, const TrainingSettings& settings,
+                                   const RandomState& random, bool& needs_gradients,
+                                   DeviceMeasurement* metrics = nullptr) {
+  if (!needs_gradients) {
+    try {
+      const torch::NoGradGuard without_gradients;
+      return evaluate(batch, settings, metrics);
+    } catch (const std::exception& error) {
+      const std::string_view message = error.what();
+      const bool asks_for_gradients = message.find("require grad") != message.npos ||
+                                      message.find("requires_grad") != message.npos;
+      if (!asks_for_gradients) throw;
+    }
+    needs_gradients = true;
+    random.restore();
+  }
+  const torch::AutoGradMode with_gradients(true);
+  return evaluate(batch, settings, metrics).detach();
+}
+
+/// Measures the mean loss and the metrics over the samples of a validation loader, in eval mode
+/// unless the options say otherwise.
 ///
 /// The loss of each batch is weighted by its number of samples, so a smaller last batch or a
 /// dropped one does no harm. With several ranks the mean is over the samples of all ranks. The
 /// criterion must average over the samples of its batch, as LibTorch's criteria do by default.
 ///
 /// The random state stays as it was, even if the loader shuffles. So training goes on alike whether
-/// the loader is read or its batches are kept.
+/// the loader is read or its batches are kept. Buffers that training mode changes are set back.
 class Validation {
  public:
   /// All arguments live as long as this.
-  Validation(ValidationBatches& batches, TrainingFlags& flags, const TrainingSettings& settings,
-             Session& session)
-      : batches_(batches), flags_(flags), settings_(settings), session_(session) {}
+  Validation(ValidationBatches& batches, const TrainedObjects& trained, TrainingFlags& flags,
+             const TrainingSettings& settings, Session& session)
+      : batches_(batches),
+        trained_(trained),
+        flags_(flags),
+        settings_(settings),
+        session_(session) {}
   Validation(const Validation&) = delete;
   Validation& operator=(const Validation&) = delete;
   ~Validation() { batches_.stop(); }
@@ -89,12 +133,24 @@ class Validation {
     const torch::NoGradGuard without_gradients;
     const RandomState random(settings_.placement.device);
     DeviceMeasurement measured;
-    flags_.evaluate();
+    std::vector<std::pair<torch::Tensor, torch::Tensor>> buffers;  // with their values
+    if (settings_.options.val_in_training_mode()) {
+      for (const ModuleHandle& module : trained_.modules) {
+        module.each_buffer([&](const torch::Tensor& buffer) {
+          if (buffer.defined()) buffers.emplace_back(buffer, buffer.clone());
+        });
+      }
+    } else {
+      flags_.evaluate();
+    }
     batches_.for_each([&](AnyBatch& batch) {
-      const torch::Tensor loss = evaluate(batch, settings_, &measured);
+      const RandomState before(settings_.placement.device);
+      const torch::Tensor loss =
+          evaluate_only(batch, settings_, before, needs_gradients_, &measured);
       measured.loss.add(loss, static_cast<double>(batch.samples()));
     });
     flags_.train();
+    for (auto& [buffer, value] : buffers) buffer.copy_(value);
     random.restore();
     const double samples = measured.loss.weight();
     return session_.mean(std::move(measured), samples);
@@ -102,9 +158,11 @@ class Validation {
 
  private:
   ValidationBatches& batches_;
+  const TrainedObjects& trained_;
   TrainingFlags& flags_;
   const TrainingSettings& settings_;
   Session& session_;
+  bool needs_gradients_ = false;
 };
 
 }  // namespace lrfinder::detail

@@ -40,8 +40,9 @@ inline std::vector<double> present_rates(const torch::optim::Optimizer& optimize
 }
 
 /// Returns one rate for each group: `given` if it has one value for each. If it has only one value,
-/// that is for the first group, and the other groups get the ratios of `reference`. Rates that are
-/// all 0 count as equal. `name`: the name of the given values, for messages.
+/// that is for the first group whose rate in `reference` is not 0. The other groups get the ratios
+/// of `reference`, so those at 0 stay there. Rates that are all 0 count as equal. `name`: the name
+/// of the given values, for messages.
 ///
 /// Throws InvalidOption for another number of values, or if a ratio is not finite.
 inline std::vector<double> spread_over_groups(const std::vector<double>& given,
@@ -50,30 +51,33 @@ inline std::vector<double> spread_over_groups(const std::vector<double>& given,
   if (given.size() == reference.size()) return given;
   require_option(given.size() == 1, name, " has ", given.size(), " values but the optimizer has ",
                  reference.size(), " parameter groups; give one value, or one for each group");
+  const double first = first_rate(reference);
   std::vector<double> spread;
   for (const double rate : reference) {
-    const double ratio = rate == reference.front() ? 1 : rate / reference.front();
-    require_option(std::isfinite(ratio), name,
-                   " has one value, but the rate of parameter group 0 is ", reference.front(),
-                   ", to which the ", rate, " of group ", spread.size(),
-                   " has no ratio; give one value for each group");
+    const double ratio = rate == first ? 1 : rate / first;
+    require_option(std::isfinite(ratio), name, " has one value, but the rate ", rate, " of group ",
+                   spread.size(), " has no ratio to the first rate, ", first,
+                   "; give one value for each group");
     spread.push_back(given.front() * ratio);
   }
   return spread;
 }
 
-/// Returns the rates of all groups if the first group has the rate `lr`. The ratios are those of
-/// the iteration whose rate is nearest to `lr`. If the history lacks the rates of all groups, the
-/// ratios are those of `present`.
+/// Returns the rates of all groups for the rate `lr` of a history. The ratios are those of the
+/// iteration whose rate is nearest to `lr`. A group that kept its rate keeps it. If the history
+/// lacks the rates of all groups, the ratios are those of `present`.
 inline std::vector<double> group_rates(const History& history, double lr,
                                        const std::vector<double>& present) {
   if (history.group_lr.size() != present.size()) {
     return spread_over_groups({lr}, present, "LRFinder: the history");
   }
   const std::size_t nearest = nearest_index(history.lr, lr);
-  std::vector<double> rates{lr};
-  for (std::size_t group = 1; group < present.size(); ++group) {
-    rates.push_back(lr * history.group_lr[group].at(nearest) / history.lr.at(nearest));
+  const bool is_test = history.size() > 1 && history.lr.front() != history.lr.back();
+  std::vector<double> rates;
+  for (const std::vector<double>& column : history.group_lr) {
+    const bool keeps_rate = is_test && column.front() == column.back();
+    const double ratio = column.at(nearest) / history.lr.at(nearest);
+    rates.push_back(keeps_rate ? column.front() : lr * ratio);
   }
   return rates;
 }

@@ -84,8 +84,8 @@ class BatchCache {
   // Returns why a batch cannot be kept; empty if it can.
   std::string obstacle_to(const VisibleTensors& visible) {
     if (!visible.are_all) {
-      return "a batch holds sparse tensors, or is of a type that does not show its tensors by a "
-             "function tensors_in()";
+      return "a batch holds sparse tensors, or is of a type that needs a function tensors_in(), "
+             "which shows its tensors, and probably to_device() and batch_size(), too";
     }
     if (visible.require_grad) return "a batch requires gradients";
     bytes_ += visible.bytes;
@@ -263,11 +263,18 @@ class ValidationBatches {
       }
     }
     cache_.clear();
+    constexpr std::int64_t many = 10000;
     std::int64_t seen = 0;
     iterator_->for_each([&](const std::shared_ptr<AnyBatch>& batch) {
       cache_.add(batch);
       visit(*batch);
-      return ++seen < max_batches_;
+      if (++seen == many && !warned_of_many_ && seen < max_batches_) {
+        warned_of_many_ = true;
+        TORCH_WARN("LRFinder: the validation loader has yielded ", many,
+                   " batches in one pass, and goes on; if it has no end, or if this takes too "
+                   "long, set TrainingOptions().val_batches()");
+      }
+      return seen < max_batches_;
     });
     are_kept_ = cache_.is_open();
     if (!are_kept_) cache_.clear();
@@ -280,6 +287,7 @@ class ValidationBatches {
   BatchCache cache_;
   std::unique_ptr<AnyBatchIterator> iterator_;
   bool are_kept_ = false;
+  bool warned_of_many_ = false;
 };
 
 }  // namespace lrfinder::detail

@@ -13,6 +13,7 @@
 #include <torch/torch.h>
 
 #include <lrfinder/data/any_loader.hpp>
+#include <lrfinder/detail/text.hpp>
 #include <lrfinder/distributed/session.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/snapshot/random_state.hpp>
@@ -86,7 +87,7 @@ class Step {
       const auto [batch, loss] = next_with_finite([&](AnyBatch& of, const RandomState& random) {
         return detail::evaluate_only(of, settings_, random, needs_gradients_);
       });
-      measured.loss.add(loss, 1);
+      measured.loss.add(loss, weight_of(*batch));
       samples += batch->samples();
     }
     return session_.mean(std::move(measured), static_cast<double>(samples)).read().raw_loss;
@@ -125,7 +126,7 @@ class Step {
 
   void fetch_and_differentiate() {
     batches_of_step_.clear();
-    untrained_loss_.reset();
+    untrained_loss_ = {};
     const auto next_batch = [&](std::size_t) -> AnyBatch& {
       if (closure_ == Closure::unused) batches_of_step_.clear();
       batches_of_step_.push_back(next_with_untrained_loss());
@@ -159,13 +160,10 @@ class Step {
     }
     if (!loss.defined()) {
       untrained_.reset();
-      untrained_loss_.reset();
+      untrained_loss_ = {};
       return batch;
     }
-    if (settings_.options.accumulation_steps() > 1) {
-      loss = loss / settings_.options.accumulation_steps();
-    }
-    untrained_loss_ = untrained_loss_.defined() ? untrained_loss_ + loss : loss;
+    untrained_loss_.add(loss, weight_of(*batch));
     return batch;
   }
 
@@ -187,6 +185,18 @@ class Step {
     }
   }
 
+  // How much a batch counts among those of an update.
+  double weight_of(const AnyBatch& batch) const {
+    if (!settings_.options.accumulate_by_samples()) return 1;
+    const std::int64_t samples = batch.samples();
+    if (samples > 0) return static_cast<double>(samples);
+    throw InvalidStep(
+        concat("LRFinder: accumulate_by_samples() needs the number of samples of each batch, but "
+               "that of batch ",
+               batches_.last_index(), " (counted from 0) is ", samples,
+               "; leave such batches out of the loader"));
+  }
+
   torch::Tensor differentiate_again() {
     const auto same_batch = [&](std::size_t i) -> AnyBatch& { return *batches_of_step_[i]; };
     const DeviceMeasurement measured = differentiate(same_batch, /*with_metrics=*/false);
@@ -203,7 +213,11 @@ class Step {
     DeviceMeasurement measured;
     torch::Tensor sum;
     std::int64_t samples = 0;
+    double first_weight = 0, all_weights = 0;
     const std::int64_t batches = settings_.options.accumulation_steps();
+    // All weights together are known only after the last batch. Until then, all batches count as
+    // those with the weight of the first.
+    const auto expected = [&] { return static_cast<double>(batches) * first_weight; };
     for (std::int64_t i = 0; i < batches; ++i) {
       AnyBatch& batch = batch_at(static_cast<std::size_t>(i));
       torch::Tensor loss = evaluate(batch, settings_, with_metrics ? &measured : nullptr);
@@ -212,14 +226,23 @@ class Step {
             "LRFinder: the loss needs no gradient; are all parameters frozen, or does the "
             "criterion detach the output?");
       }
-      if (batches > 1) loss = loss / batches;
+      const double weight = weight_of(batch);
+      all_weights += weight;
+      if (i == 0) first_weight = weight;
+      if (batches > 1) loss = loss / (expected() / weight);
       scaler_.scale(loss).backward();
       sum = sum.defined() ? sum + loss.detach() : loss.detach();
       samples += batch.samples();
     }
+    if (all_weights != expected()) {
+      const torch::NoGradGuard without_gradients;
+      for (const torch::Tensor& parameter : parameters_with_gradient(optimizer_)) {
+        parameter.mutable_grad().mul_(expected() / all_weights);
+      }
+      sum = sum * (expected() / all_weights);
+    }
     measured.loss.add(sum, 1);
-    if (untrained_loss_.defined())
-      measured.untrained_loss.add(std::exchange(untrained_loss_, torch::Tensor()), 1);
+    measured.untrained_loss = std::exchange(untrained_loss_, {});
     return session_.after_backward(std::move(measured), static_cast<double>(samples));
   }
 
@@ -247,7 +270,7 @@ class Step {
   GradientScaler scaler_;
   bool skipped_ = false;
   DeviceMeasurement measured_;
-  torch::Tensor untrained_loss_;                            // of the batches of the present update
+  DeviceMean untrained_loss_;                               // of the batches of the present update
   bool needs_gradients_ = false;                            // the loss, even if nothing is trained
   torch::Tensor grad_norm_;                                 // undefined if it is not recorded
   std::vector<std::shared_ptr<AnyBatch>> batches_of_step_;  // that are needed again

@@ -112,7 +112,9 @@ class TrainingSetup {
         settings_(std::move(settings)),
         session_(session),
         batches_(train_loader, settings_.placement.device, settings_.max_training_bytes) {
+    train_loader.drop_pass();  // workers that draw random numbers would change the saved state
     if (val_loader) {
+      val_loader->drop_pass();
       val_batches_.emplace(*val_loader, settings_.placement.device, settings_.max_val_batches(),
                            settings_.max_validation_bytes);
     }
@@ -142,8 +144,8 @@ class TrainingSetup {
       session_.start(fingerprint, trained_);
       std::unique_ptr<Validation> validation;
       if (val_batches_) {
-        validation =
-            std::make_unique<Validation>(*val_batches_, saved->model_flags(), settings_, session_);
+        validation = std::make_unique<Validation>(*val_batches_, trained_, saved->model_flags(),
+                                                  settings_, session_);
       }
       Training training(*trained_.optimizers.front(), batches_, std::move(validation),
                         use_untrained ? untrained_losses() : std::nullopt, settings_, session_);

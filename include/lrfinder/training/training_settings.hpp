@@ -99,6 +99,7 @@ inline Fingerprint fingerprint_of(const TrainingSettings& settings) {
   const GradientScalerOptions& scaler = options.gradient_scaler();
   Fingerprint fingerprint;
   fingerprint.add("accumulation_steps", options.accumulation_steps())
+      .add("accumulate_by_samples", options.accumulate_by_samples())
       .add("clip_grad_norm", options.clip_grad_norm())
       .add("clip_grad_value", options.clip_grad_value())
       .add("record_grad_norm", options.record_grad_norm())
@@ -110,6 +111,7 @@ inline Fingerprint fingerprint_of(const TrainingSettings& settings) {
       .add("gradient_scaler.backoff_factor", scaler.backoff_factor())
       .add("gradient_scaler.growth_interval", scaler.growth_interval())
       .add("a validation loader", settings.validates)
+      .add("val_in_training_mode", options.val_in_training_mode())
       .add("number of metrics", options.metrics().size());
   for (const auto& metric : options.metrics()) fingerprint.add("metric", metric.first);
   return fingerprint;

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <memory>
-#include <string_view>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -23,28 +21,6 @@
 #include <lrfinder/training/training_settings.hpp>
 
 namespace lrfinder::detail {
-
-/// Evaluates a batch without training on it. Computes no gradients, unless the model or the
-/// criterion needs them for the loss. `needs_gradients`: set if so, for the next batches. `random`:
-/// the present random state.
-inline torch::Tensor evaluate_only(AnyBatch& batch, const TrainingSettings& settings,
-                                   const RandomState& random, bool& needs_gradients) {
-  if (!needs_gradients) {
-    try {
-      const torch::NoGradGuard without_gradients;
-      return evaluate(batch, settings);
-    } catch (const std::exception& error) {
-      const std::string_view message = error.what();
-      const bool asks_for_gradients = message.find("require grad") != message.npos ||
-                                      message.find("requires_grad") != message.npos;
-      if (!asks_for_gradients) throw;
-    }
-    needs_gradients = true;
-    random.restore();
-  }
-  const torch::AutoGradMode with_gradients(true);
-  return evaluate(batch, settings).detach();
-}
 
 /// A copy of everything that a training changes in the model, from before the training. While it is
 /// in use, the tensors of the model have these values.
