@@ -17,6 +17,7 @@
 #include <lrfinder/snapshot/saved_attributes.hpp>
 #include <lrfinder/torch/compatibility.hpp>
 #include <lrfinder/torch/module.hpp>
+#include <lrfinder/training/batch_gradients.hpp>
 #include <lrfinder/training/evaluation.hpp>
 #include <lrfinder/training/training_settings.hpp>
 
@@ -185,6 +186,8 @@ class UntrainedLosses {
     }
     random.restore();
     if (is_tried) {
+      BatchGradients gradients;
+      gradients.save(batch);
       ++tried_;
       if (copy->tensors().hash() != batch.tensors().hash()) writes_into_batches_ = true;
     }
