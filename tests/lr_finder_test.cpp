@@ -4,13 +4,16 @@
 #include <filesystem>
 #include <limits>
 #include <training.hpp>
+#include <warnings.hpp>
 
 #include <lrfinder/lrfinder.hpp>
 
+using lrfinder::FindOptions;
 using lrfinder::History;
 using lrfinder::LRFinder;
 using lrfinder::RangeTestOptions;
 using lrfinder::StopReason;
+using lrfinder::TrainingPlan;
 
 namespace {
 
@@ -546,6 +549,66 @@ TEST_CASE("an optimizer, a model or a tensor that is named twice is restored onc
   finder.range_test(batches, RangeTestOptions().num_iter(6));
   CHECK(before.differences(Everything(*model, *optimizer)) == "");
   train(model, *optimizer, batches);
+}
+
+TEST_CASE("a variable that the criterion assigns to gets back the tensor that it held") {
+  torch::manual_seed(1);
+  torch::nn::Sequential model(torch::nn::Linear(4, 4));
+  torch::optim::SGD optimizer(model->parameters(), 1e-3);
+  torch::Tensor hidden = GENERATE(torch::Tensor(), torch::ones({4}));
+  const torch::Tensor before = hidden;
+  const auto values = before.defined() ? before.clone() : before;
+  LRFinder finder(model, optimizer, [&](const torch::Tensor& output, const torch::Tensor&) {
+    const auto last = hidden.defined() ? hidden : torch::zeros({4});
+    hidden = 0.9 * last + output.detach().mean(0);
+    return (output + last).square().mean();
+  });
+  finder.also_restore(hidden);
+  const auto batches = class_batches(3, 5, 4, 3);
+  const Warnings warnings;
+  SECTION("after a test") {
+    const auto first = finder.range_test(batches, RangeTestOptions().num_iter(6));
+    CHECK(first.untrained_loss.size() == first.size());
+    CHECK(finder.range_test(batches, RangeTestOptions().num_iter(6)).raw_loss == first.raw_loss);
+    CHECK(finder.range_test(batches, RangeTestOptions().num_iter(6).paired(false)).raw_loss ==
+          first.raw_loss);
+  }
+  SECTION("after a search") {
+    finder.find(batches, FindOptions().plan(TrainingPlan().steps(50)).budget(200));
+  }
+  SECTION("by reset()") {
+    finder.range_test(batches, RangeTestOptions().num_iter(6).restore(false));
+    CHECK_FALSE(hidden.is_same(before));
+    finder.reset();
+  }
+  SECTION("after an exception") {
+    const auto options = RangeTestOptions().on_iteration([](const auto&) { throw 1; });
+    CHECK_THROWS_AS(finder.range_test(batches, options), int);
+  }
+  CHECK(hidden.is_same(before));
+  CHECK(same_bits(hidden, values));
+  CHECK(warnings.texts.empty());
+}
+
+TEST_CASE("a finder whose criterion is a lambda can be moved and assigned to") {
+  auto model = small_classifier();
+  torch::optim::SGD optimizer(model->parameters(), 1e-3);
+  int calls = 0;
+  const auto make = [&](int& counted) {
+    return LRFinder(model, optimizer,
+                    [&counted](const torch::Tensor& output, const torch::Tensor& target) {
+                      ++counted;
+                      return torch::nn::functional::cross_entropy(output, target);
+                    });
+  };
+  int calls_before = 0;
+  auto finder = make(calls_before);
+  finder = make(calls);
+  auto moved = std::move(finder);
+  finder = std::move(moved);
+  CHECK(finder.range_test(class_batches(3, 5, 4, 3), RangeTestOptions().num_iter(3)).size() == 3);
+  CHECK(calls == 6);
+  CHECK(calls_before == 0);
 }
 
 TEST_CASE("an exception from user code arrives as thrown, and everything is restored") {

@@ -30,7 +30,8 @@ namespace detail {
 /// sockets from threads that already exist.
 ///
 /// The object replaces only the default action, by a handler that does nothing. Programs that this
-/// process starts do not inherit a handler. The last object restores the default action.
+/// process starts do not inherit a handler. The last object restores the default action,
+/// with its flags and mask.
 class BrokenPipeHandler {
  public:
   BrokenPipeHandler() { count(1); }
@@ -39,27 +40,28 @@ class BrokenPipeHandler {
   ~BrokenPipeHandler() { count(-1); }
 
  private:
-  static void count(int more) {
+  static void count([[maybe_unused]] int more) {
+#ifdef SIGPIPE
     static std::mutex mutex;
     static int living = 0;
+    static struct sigaction replaced {};
     const std::lock_guard<std::mutex> lock(mutex);
     living += more;
-    if (living == 1) replace(SIG_DFL, &do_nothing);
-    if (living == 0) replace(&do_nothing, SIG_DFL);
+    struct sigaction present {};
+    ::sigaction(SIGPIPE, nullptr, &present);
+    if (living == 1 && present.sa_handler == SIG_DFL) {
+      replaced = present;
+      struct sigaction ours {};
+      ours.sa_handler = &do_nothing;
+      ours.sa_flags = SA_RESTART;
+      ::sigaction(SIGPIPE, &ours, nullptr);
+    } else if (living == 0 && present.sa_handler == &do_nothing) {
+      ::sigaction(SIGPIPE, &replaced, nullptr);
+    }
+#endif
   }
 
   static void do_nothing(int) {}
-
-  static void replace([[maybe_unused]] void (*present)(int), [[maybe_unused]] void (*next)(int)) {
-#ifdef SIGPIPE
-    struct sigaction action {};
-    ::sigaction(SIGPIPE, nullptr, &action);
-    if (action.sa_handler != present) return;
-    action.sa_handler = next;
-    action.sa_flags |= SA_RESTART;
-    ::sigaction(SIGPIPE, &action, nullptr);
-#endif
-  }
 };
 
 /// The ranks of a process group of c10d.

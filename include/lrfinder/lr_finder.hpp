@@ -22,6 +22,7 @@
 #include <lrfinder/range_test_options.hpp>
 #include <lrfinder/suggest/steepest.hpp>
 #include <lrfinder/torch/module.hpp>
+#include <lrfinder/torch/optimizer.hpp>
 #include <lrfinder/training_options.hpp>
 
 namespace lrfinder {
@@ -68,6 +69,7 @@ class LRFinder {
         engine_(optimizer, std::move(options)) {
     require(objective_.model(), "LRFinder: the model is empty; construct it before the finder");
     require(objective_.criterion(), "LRFinder: the criterion is empty; construct it first");
+    detail::warn_of_unsaved_members(&optimizer);
     add(objective_.model());
     if constexpr (detail::is_model<Criterion>) add(objective_.criterion());
   }
@@ -191,6 +193,10 @@ class LRFinder {
   /// are modules (passed like the model), optimizers or tensors, for example the discriminator of a
   /// GAN and its optimizer. All of them must outlive the finder. To name one twice changes nothing.
   ///
+  /// A tensor is taken as a variable: if the criterion assigns another tensor to it, such as the
+  /// next hidden state, it gets back the tensor that it held before the test. So pass the variable
+  /// itself, not a copy of it, and not an element of a temporary or of a container that moves it.
+  ///
   /// Throws InvalidOption if a module is empty.
   template <class... Others>
   LRFinder& also_restore(Others&... others) {
@@ -223,13 +229,17 @@ class LRFinder {
     static_assert(detail::is_model<Other> || std::is_same_v<Other, torch::Tensor> ||
                       std::is_base_of_v<torch::optim::Optimizer, Other>,
                   "also_restore: takes modules, optimizers and tensors");
+    // One that is named twice is saved once: a second copy of its state would dangle.
+    const auto add_once = [&](auto& all) {
+      if (std::find(all.begin(), all.end(), &other) == all.end()) all.push_back(&other);
+    };
     if constexpr (detail::is_model<Other>) {
       engine_.trained().modules.emplace_back(detail::module_of(other));
     } else if constexpr (std::is_same_v<Other, torch::Tensor>) {
-      engine_.trained().tensors.push_back(other);
-    } else {  // one that is named twice is saved once: a second copy of its state would dangle
-      auto& all = engine_.trained().optimizers;
-      if (std::find(all.begin(), all.end(), &other) == all.end()) all.push_back(&other);
+      add_once(engine_.trained().variables);
+    } else {
+      detail::warn_of_unsaved_members(&other);
+      add_once(engine_.trained().optimizers);
     }
   }
 

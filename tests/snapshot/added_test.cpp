@@ -73,9 +73,7 @@ TEST_CASE("what a test adds to the model stays, and a warning names it") {
   Warnings warnings;
   finder.range_test(batches, options);
   REQUIRE(warnings.texts.size() == 1);
-  for (const char* name : {" second", " second.weight", " second.bias", " calls"}) {
-    CHECK_THAT(warnings.texts[0], contains(name));
-  }
+  CHECK_THAT(warnings.texts[0], contains(" second") && contains(" calls"));
   CHECK_THAT(warnings.texts[0], !contains("first"));
   finder.range_test(batches, options);
   CHECK(warnings.texts.size() == 1);

@@ -3,6 +3,7 @@
 #include <own_optimizer.hpp>
 #include <sys/mman.h>
 #include <training.hpp>
+#include <warnings.hpp>
 
 #include <lrfinder/lrfinder.hpp>
 
@@ -245,6 +246,29 @@ TEST_CASE("sparse gradients are restored") {
   finder.range_test(batches, RangeTestOptions().num_iter(6));
   CHECK(before.differences(Everything(*model, optimizer)) == "");
   CHECK(model->weight.grad().is_same(gradient));
+}
+
+TEST_CASE("buffers in compressed sparse layouts are restored") {
+  const Warnings of_libtorch;
+  const auto layout = GENERATE(at::kSparseCsr, at::kSparseCsc, at::kSparseBsr);
+  const auto sparse = [&](const Tensor& dense) {
+    return layout == at::kSparseCsr   ? dense.to_sparse_csr()
+           : layout == at::kSparseCsc ? dense.to_sparse_csc()
+                                      : dense.to_sparse_bsr({2, 2});
+  };
+  const auto dense = torch::tensor({{1.F, 0.F, 2.F, 0.F}, {0.F, 3.F, 0.F, 0.F}});
+  torch::nn::Sequential model(torch::nn::Linear(4, 3));
+  const auto buffer = model->register_buffer("mask", sparse(dense));
+  torch::optim::SGD optimizer(model->parameters(), 1e-3);
+  LRFinder finder(model, optimizer, cross_entropy);
+  const bool changes_shape = GENERATE(false, true);
+  finder.range_test(class_batches(3, 5, 4, 3),
+                    RangeTestOptions().num_iter(3).on_iteration([&](const auto&) {
+                      if (!changes_shape) return void(buffer.values().mul_(2));
+                      const auto other = sparse(torch::ones({2, 4}));
+                      buffer.resize_as_sparse_(other).copy_(other);
+                    }));
+  CHECK(same_bits(buffer.to_dense(), dense));
 }
 
 TEST_CASE("a model that swaps the storage of its own tensors gets the first one back") {

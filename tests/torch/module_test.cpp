@@ -87,15 +87,15 @@ TEST_CASE("a module that replaces a submodule keeps the old one alive until the 
     model->renew();
     model->eval();
     CHECK_FALSE(first.expired());
-    finder.reset();
+    CHECK_THROWS_AS(finder.reset(), lrfinder::SnapshotError);
   }
   SECTION("in a forward pass") {
     model->renews = true;
-    finder.range_test(batches, batches, ten_iterations);
+    CHECK_THROWS_AS(finder.range_test(batches, batches, ten_iterations), lrfinder::SnapshotError);
   }
   CHECK(model->is_training());
-  CHECK(model->layer->is_training());
-  CHECK(first.expired());
+  CHECK(first.lock() == model->named_children()["layer"]);
+  CHECK(first.lock()->is_training());
 }
 
 TEST_CASE("a module that its holder lets go of lives as long as the finder") {

@@ -1,7 +1,9 @@
 #include <catch2.hpp>
 #include <memory>
 #include <own_optimizer.hpp>
+#include <string>
 #include <tuple>
+#include <warnings.hpp>
 
 #include <lrfinder/torch/optimizer.hpp>
 
@@ -11,6 +13,7 @@ using lrfinder::detail::hash_but_for_rate;
 using lrfinder::detail::momentum_of;
 using lrfinder::detail::require_momentum;
 using lrfinder::detail::set_momentum;
+using lrfinder::detail::warn_of_unsaved_members;
 using namespace torch::optim;
 
 namespace {
@@ -86,4 +89,46 @@ TEST_CASE("the momentum is set in all groups, and only where a plan has one") {
   CHECK_THROWS_AS(require_momentum(adagrad, "PlanLR"), InvalidOption);
   CHECK_THROWS_WITH(require_momentum(adagrad, "PlanLR"),
                     contains("PlanLR: ") && contains("MomentumOptions"));
+}
+
+namespace {
+
+// As users write them: members of their own, and what saves only those of LibTorch.
+struct LookaheadSGD : SGD {
+  using SGD::SGD;
+  std::vector<torch::Tensor> slow;
+};
+
+template <class T>
+std::string warning_of(T& optimizer) {
+  const Warnings warnings;
+  warn_of_unsaved_members(&optimizer);
+  return warnings.texts.empty() ? "" : warnings.texts.at(0);
+}
+
+}  // namespace
+
+TEST_CASE("an optimizer with members that its save() does not know is warned of") {
+  LookaheadSGD lookahead(one_parameter(), 1e-3);
+  CHECK_THAT(warning_of(lookahead), contains("LookaheadSGD has members") && contains("SGD,") &&
+                                        contains("also_restore()"));
+  struct FurtherSGD : CountingSGD {
+    using CountingSGD::CountingSGD;
+    std::vector<double> further;
+  } further(one_parameter(), 1e-3);
+  CHECK_THAT(warning_of(further), contains("save() is that of CountingSGD"));
+}
+
+TEST_CASE("an optimizer without unsaved members is not warned of") {
+  SGD sgd(one_parameter(), 1e-3);
+  CHECK(warning_of(sgd) == "");
+  CHECK(warning_of<Optimizer>(sgd) == "");
+  CountingSGD counting(one_parameter(), 1e-3);
+  CHECK(warning_of(counting) == "");
+  struct SilentSGD : SGD {
+    using SGD::SGD;
+  } silent(one_parameter(), 1e-3);
+  CHECK(warning_of(silent) == "");
+  UnsavableOptimizer unsavable(one_parameter(), 1e-3);  // refused when it is saved
+  CHECK(warning_of(unsavable) == "");
 }

@@ -96,15 +96,45 @@ TEST_CASE("LBFGS re-evaluates all accumulated batches") {
   finder.range_test(batches, RangeTestOptions(ten_iterations).num_iter(2));
   REQUIRE(seen.size() > 8);
   int passes_over_first_pair = 0;
-  while (
-      seen[static_cast<std::size_t>(2 * passes_over_first_pair)].first.is_same(batches[0].target) &&
-      seen[static_cast<std::size_t>(2 * passes_over_first_pair) + 1].first.is_same(
-          batches[1].target)) {
+  const auto target_is = [&](int call, std::size_t batch) {
+    return same_bits(seen.at(static_cast<std::size_t>(call)).first, batches[batch].target);
+  };
+  while (target_is(2 * passes_over_first_pair, 0) && target_is(2 * passes_over_first_pair + 1, 1)) {
     ++passes_over_first_pair;
   }
   CHECK(passes_over_first_pair > 1);
-  CHECK(
-      seen[static_cast<std::size_t>(2 * passes_over_first_pair)].first.is_same(batches[2].target));
+  CHECK(target_is(2 * passes_over_first_pair, 2));
+}
+
+TEST_CASE("LBFGS accumulates over a loader that writes all batches into the same memory") {
+  struct Reusing {
+    struct Iterator {
+      const TensorBatch& operator*() const {
+        loader->batch.data.copy_(loader->batches[at].data);
+        loader->batch.target.copy_(loader->batches[at].target);
+        return loader->batch;
+      }
+      Iterator& operator++() {
+        ++at;
+        return *this;
+      }
+      bool operator!=(const Iterator& other) const { return at != other.at; }
+      const Reusing* loader;
+      std::size_t at;
+    };
+    Iterator begin() const { return {this, 0}; }
+    Iterator end() const { return {this, batches.size()}; }
+    std::vector<TensorBatch> batches = double_batches(4);
+    TensorBatch batch{batches[0].data.clone(), batches[0].target.clone()};
+  };
+  const Reusing reusing;
+  const auto losses = [](const auto& loader) {
+    auto model = linear_classifier();
+    LBFGS optimizer(model->parameters(), LBFGSOptions(1e-3).max_iter(5));
+    LRFinder finder(model, optimizer, cross_entropy, TrainingOptions().accumulation_steps(2));
+    return finder.range_test(loader, ten_iterations).raw_loss;
+  };
+  CHECK(losses(reusing) == losses(reusing.batches));
 }
 
 TEST_CASE("a user's optimizer may use the gradients, or the closure") {

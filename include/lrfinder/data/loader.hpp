@@ -75,7 +75,8 @@ class ErasedBatch final : public AnyBatch {
     return std::make_shared<ErasedBatch>(
         objective_, with_leaves(batch_, [](const auto& leaf) {
           if constexpr (std::is_same_v<std::decay_t<decltype(leaf)>, torch::Tensor>) {
-            return leaf.defined() ? leaf.clone() : leaf;
+            if (!leaf.defined() || !leaf.is_leaf()) return leaf.defined() ? leaf.clone() : leaf;
+            return leaf.detach().clone().set_requires_grad(leaf.requires_grad());
           } else {
             return leaf;
           }

@@ -56,7 +56,7 @@ inline TensorList tensors_of(const TrainedObjects& state) {
   for (const ModuleHandle& module : state.modules) {
     module.each_parameter([&](const torch::Tensor& parameter) { tensors.add(parameter); });
   }
-  for (const torch::Tensor& tensor : state.tensors) tensors.add(tensor);
+  for (const torch::Tensor* variable : state.variables) tensors.add(*variable);
   for (torch::optim::Optimizer* optimizer : state.optimizers) {
     for (const torch::Tensor& parameter : parameters_of(*optimizer)) tensors.add(parameter);
     for_each_state(*optimizer, [&](auto& remembered) { for_each_in_state(remembered, add); });

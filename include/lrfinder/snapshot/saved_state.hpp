@@ -2,7 +2,6 @@
 
 #include <exception>
 #include <list>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +12,7 @@
 #include <lrfinder/snapshot/random_state.hpp>
 #include <lrfinder/snapshot/saved_attributes.hpp>
 #include <lrfinder/snapshot/saved_optimizer.hpp>
+#include <lrfinder/snapshot/saved_registry.hpp>
 #include <lrfinder/snapshot/saved_tensors.hpp>
 #include <lrfinder/snapshot/store.hpp>
 #include <lrfinder/torch/compatibility.hpp>
@@ -61,8 +61,9 @@ class TrainingFlags {
 };
 
 /// The saved state of everything that a training changes: parameters, buffers and gradients, the
-/// attributes of TorchScript modules, the state and options of the optimizers, the training flags
-/// of all submodules, and the random state.
+/// attributes of TorchScript modules, what is registered with C++ modules, the state and options of
+/// the optimizers, the training flags of all submodules, variables of the user, and the random
+/// state.
 class SavedState {
  public:
   /// Saves the state, as the options say. If this throws, nothing has changed.
@@ -79,9 +80,12 @@ class SavedState {
       module.each_buffer([&](const torch::Tensor& buffer) { tensors_.save(buffer); });
       attributes_.emplace_back(module, tensors_);
       flags_.emplace_back(module);
-      names_.emplace_back(module, module.names());
+      registries_.emplace_back(module);
     }
-    for (const torch::Tensor& tensor : state.tensors) tensors_.save(tensor);
+    for (torch::Tensor* variable : state.variables) {
+      tensors_.save(*variable);
+      variables_.emplace_back(variable, *variable);
+    }
     tensors_.set_gradients_aside();
     for (SavedOptimizer& optimizer : optimizers_) optimizer.set_state_aside();
     for (SavedAttributes& attributes : attributes_) attributes.set_aside();
@@ -96,6 +100,8 @@ class SavedState {
   void restore() {
     for (SavedOptimizer& optimizer : optimizers_) optimizer.restore(errors_);
     for (SavedAttributes& attributes : attributes_) attributes.restore(errors_);
+    for (auto& [variable, tensor] : variables_) *variable = tensor;
+    for (SavedRegistry& registry : registries_) registry.restore(errors_);
     for (TrainingFlags& flags : flags_) flags.restore(errors_);
     errors_.unless("the random state", [&] { random_.restore(); });
     tensors_.restore(errors_);
@@ -106,16 +112,10 @@ class SavedState {
   }
 
  private:
-  // Warns of parameters, buffers and submodules that the test has added. They are not removed,
-  // because the module may also hold them in a member of its own.
   void warn_of_added_names() const noexcept {
     try {
       std::string added;
-      for (const auto& [module, names] : names_) {
-        for (const std::string& name : module.names()) {
-          if (names.count(name) == 0) added += " " + name;
-        }
-      }
+      for (const SavedRegistry& registry : registries_) added += registry.added();
       if (!added.empty()) {
         TORCH_WARN("LRFinder: what the test has added to the model stays:", added);
       }
@@ -130,7 +130,8 @@ class SavedState {
   std::list<SavedOptimizer> optimizers_;  // a list copies none of them
   std::vector<SavedAttributes> attributes_;
   std::vector<TrainingFlags> flags_;
-  std::vector<std::pair<ModuleHandle, std::set<std::string>>> names_;  // registered names
+  std::vector<SavedRegistry> registries_;
+  std::vector<std::pair<torch::Tensor*, torch::Tensor>> variables_;  // and what they were
 };
 
 /// Restores everything while an exception is being handled. If this fails, throws a SnapshotError

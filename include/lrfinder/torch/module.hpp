@@ -5,7 +5,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -120,19 +119,16 @@ class ModuleHandle {
     for (const auto& module : script->modules()) visit(module._ivalue());
   }
 
-  /// The names of all parameters, buffers and submodules. Empty for a TorchScript module, because
-  /// nothing can be added to it.
-  std::set<std::string> names() const {
-    std::set<std::string> all;
+  /// Calls `visit(name, module)` with this module, whose name is empty, and its submodules. Does
+  /// nothing for a TorchScript module.
+  template <class Visit>
+  void each_cpp_module(Visit&& visit) const {
     const auto* const module = std::get_if<SharedModule>(&module_);
-    if (!module) return all;
-    const auto add = [&](const auto& items) {
-      for (const auto& item : items) all.insert(item.key());
-    };
-    add((*module)->named_parameters());
-    add((*module)->named_buffers());
-    add((*module)->named_modules("", /*include_self=*/false));
-    return all;
+    if (!module) return;
+    visit(std::string(), *module);
+    for (const auto& each : (*module)->named_modules("", /*include_self=*/false)) {
+      visit(each.key(), each.value());
+    }
   }
 
   void to(torch::Device device) {
@@ -181,7 +177,7 @@ class ModuleHandle {
 struct TrainedObjects {
   std::vector<ModuleHandle> modules;                 // the model first
   std::vector<torch::optim::Optimizer*> optimizers;  // the one that updates the model first
-  std::vector<torch::Tensor> tensors;
+  std::vector<torch::Tensor*> variables;             // of the user
 };
 
 /// The device of a range test, and whether the model has to move there.

@@ -63,6 +63,23 @@ inline bool is_builtin(const torch::optim::Optimizer& optimizer) {
       [&](auto kind) { return typeid(optimizer) == typeid(typename decltype(kind)::Optimizer); });
 }
 
+// The class that declares the function which saves an optimizer: its own, or a base of it.
+template <class Class, class Archive>
+OptimizerKind<Class, void, void> with_save_of(void (Class::*save)(Archive&) const);
+
+/// Warns if an optimizer has members that a base class, which saves it, does not know. Its class
+/// must be that of the pointer. Does nothing if the save() cannot be found out.
+template <class Optimizer,
+          class Known = typename decltype(with_save_of(&Optimizer::save))::Optimizer>
+void warn_of_unsaved_members(const Optimizer*) {
+  if (std::is_same_v<Known, torch::optim::Optimizer> || sizeof(Known) == sizeof(Optimizer)) return;
+  TORCH_WARN("LRFinder: the class ", c10::demangle(typeid(Optimizer).name()),
+             " has members, but its save() is that of ", c10::demangle(typeid(Known).name()),
+             ", which does not know them. So they stay as a test leaves them. Write a save() and a "
+             "load() that include them, or name tensors among them by also_restore()");
+}
+inline void warn_of_unsaved_members(const void*) {}
+
 /// Calls `visit` with each value in the state of a parameter: a `torch::Tensor&`, `std::int64_t&`
 /// or `double&`. Returns false if the class of the state is not one of LibTorch.
 template <class Visit>

@@ -15,6 +15,7 @@
 #include <lrfinder/detail/text.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/snapshot/random_state.hpp>
+#include <lrfinder/training/batch_gradients.hpp>
 
 namespace lrfinder::detail {
 
@@ -26,8 +27,8 @@ namespace lrfinder::detail {
 /// writes into a kept batch, all are dropped. A warning says so once.
 ///
 /// LibTorch counts the writes into a tensor, but not those through `data()`. So the cache also
-/// compares bits before each use, but only of every 16th batch, starting with the first. To compare
-/// all batches would take 2 to 4 % of the time of a small training.
+/// compares the bits of each batch before the first two uses, and those of every 16th batch before
+/// each use. To compare always all would take 2 to 4 % of the time of a small training.
 ///
 /// A type of your own shows its tensors by a function `tensors_in(const T&)` in its namespace,
 /// which returns a vector of them. A copy of such a batch shares its tensors, so the loader must
@@ -54,18 +55,20 @@ class BatchCache {
     const std::string obstacle = obstacle_to(batch->tensors());
     if (!obstacle.empty()) return close(obstacle);
     const auto copy = batch->copy();
-    kept_.emplace_back(copy, state_of(*copy, size()));
+    kept_.push_back({copy, state_of(*copy, /*with_bits=*/true)});
   }
 
   /// Returns a kept batch. If the batch has changed, returns null and drops all batches.
   std::shared_ptr<AnyBatch> at(std::size_t index) {
-    const auto [batch, state] = kept_[index];
-    const bool requires_grad = batch->tensors().require_grad;
-    if (!requires_grad && state_of(*batch, index) == state) return batch;
-    close(requires_grad ? "the model or the criterion has its batches require gradients"
-                        : "the model, the criterion or the loader writes into its batches");
-    clear();
-    return nullptr;
+    auto& [batch, state, uses] = kept_[index];
+    const bool is_sample = index % 16 == 0;
+    if (state_of(*batch, /*with_bits=*/uses < 2 || is_sample) != state) {
+      close("the model, the criterion or the loader writes into its batches");
+      clear();
+      return nullptr;
+    }
+    if (++uses == 2 && !is_sample) state = state_of(*batch, /*with_bits=*/false);
+    return batch;
   }
 
   void clear() {
@@ -74,11 +77,17 @@ class BatchCache {
   }
 
  private:
-  // A number that changes if something writes into the batch. Writes that LibTorch does not count
-  // change it only for every 16th batch.
-  static std::size_t state_of(const AnyBatch& batch, std::size_t index) {
+  struct Kept {
+    std::shared_ptr<AnyBatch> batch;
+    std::size_t state;
+    int uses = 0;
+  };
+
+  // A number that changes if something writes into the batch. Without bits, only if LibTorch counts
+  // the write.
+  static std::size_t state_of(const AnyBatch& batch, bool with_bits) {
     const VisibleTensors visible = batch.tensors();
-    return visible.writes + (index % 16 == 0 ? visible.hash() : 0);
+    return visible.writes + (with_bits ? visible.hash() : 0);
   }
 
   // Returns why a batch cannot be kept; empty if it can.
@@ -103,7 +112,7 @@ class BatchCache {
   const char* option_;
   const char* consequence_;
   bool is_open_;
-  std::vector<std::pair<std::shared_ptr<AnyBatch>, std::size_t>> kept_;  // with their states
+  std::vector<Kept> kept_;
   std::int64_t bytes_ = 0;
 };
 
@@ -164,6 +173,7 @@ class TrainingBatches {
 
   /// Ends a training. If batches are kept, the iterator stays where it is for the next training.
   void stop() {
+    gradients_.restore();
     if (!cache_.is_open()) iterator_ = nullptr;
   }
 
@@ -181,6 +191,7 @@ class TrainingBatches {
       change->after.restore();
     }
     ++index_;
+    gradients_.save(*batch);
     return batch;
   }
 
@@ -220,6 +231,7 @@ class TrainingBatches {
   const AnyLoader& loader_;
   torch::Device device_;
   BatchCache cache_;
+  BatchGradients gradients_;
   std::vector<std::optional<Change>> changes_;  // of the random state, for each batch
   std::unique_ptr<AnyBatchIterator> iterator_;
   std::size_t loaded_ = 0;           // by the iterator
@@ -251,9 +263,14 @@ class ValidationBatches {
   /// Ends passes.
   void stop() { iterator_ = nullptr; }
 
-  /// Calls `visit` with every batch of one pass.
+  /// Calls `use` with every batch of one pass.
   template <class Visit>
-  void for_each(const Visit& visit) {
+  void for_each(const Visit& use) {
+    BatchGradients gradients;
+    const auto visit = [&](AnyBatch& batch) {
+      gradients.save(batch);
+      use(batch);
+    };
     if (are_kept_) {
       std::vector<std::shared_ptr<AnyBatch>> kept;
       while (kept.size() < cache_.size()) kept.push_back(cache_.at(kept.size()));

@@ -129,7 +129,12 @@ class Step {
     untrained_loss_ = {};
     const auto next_batch = [&](std::size_t) -> AnyBatch& {
       if (closure_ == Closure::unused) batches_of_step_.clear();
-      batches_of_step_.push_back(next_with_untrained_loss());
+      std::shared_ptr<AnyBatch> batch = next_with_untrained_loss();
+      // The loader may write the next batch into the memory of this one.
+      if (closure_ != Closure::unused && settings_.options.accumulation_steps() > 1) {
+        batch = batch->copy();
+      }
+      batches_of_step_.push_back(std::move(batch));
       return *batches_of_step_.back();
     };
     measured_ = differentiate(next_batch, /*with_metrics=*/!settings_.validates);

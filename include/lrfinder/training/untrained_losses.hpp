@@ -17,6 +17,7 @@
 #include <lrfinder/snapshot/saved_attributes.hpp>
 #include <lrfinder/torch/compatibility.hpp>
 #include <lrfinder/torch/module.hpp>
+#include <lrfinder/training/batch_gradients.hpp>
 #include <lrfinder/training/evaluation.hpp>
 #include <lrfinder/training/training_settings.hpp>
 
@@ -50,7 +51,10 @@ class StartingWeights {
         for (const torch::Tensor& parameter : group.params()) add(parameter);
       }
     }
-    for (const torch::Tensor& tensor : trained.tensors) add(tensor);
+    for (torch::Tensor* variable : trained.variables) {
+      add(*variable);
+      variables_.emplace_back(variable, *variable);
+    }
     require_memory();
     for (auto& [present, other] : storages_) other = bytes_of(present).clone().storage();
   }
@@ -154,11 +158,13 @@ class StartingWeights {
       c10::IValue present = object->getSlot(slot);
       object->setSlot(slot, std::exchange(other, std::move(present)));
     }
+    for (auto& [variable, other] : variables_) std::swap(*variable, other);
   }
 
   std::vector<std::pair<torch::Tensor, torch::Tensor>> tensors_;  // with their places
   std::vector<std::pair<at::Storage, at::Storage>> storages_;
   std::vector<Attribute> attributes_;
+  std::vector<std::pair<torch::Tensor*, torch::Tensor>> variables_;  // and their other tensors
   std::unordered_set<const void*> seen_;
 };
 
@@ -180,6 +186,8 @@ class UntrainedLosses {
     const auto copy = is_tried || writes_into_batches_ ? batch.copy() : nullptr;
     torch::Tensor loss;
     {
+      BatchGradients gradients;
+      gradients.save(batch);
       const StartingWeights::InUse in_use(weights_);
       loss = evaluate_only(copy ? *copy : batch, settings_, random, needs_gradients_);
     }
