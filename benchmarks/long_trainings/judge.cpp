@@ -6,7 +6,7 @@
 // judges the kinds held out, too, which is for a rule that is finished. --kinds: also prints a
 // table for each kind. FILE: more suggestions, a CSV file with the columns
 // name,task,plan,lr,updates; the plan is "constant", "cosine" or "both", and the lr is empty if
-// there is no suggestion. The columns low and high of an interval may follow.
+// there is no suggestion. The columns low and high of an interval, and a caveat, may follow.
 
 #include <algorithm>
 #include <cmath>
@@ -195,7 +195,7 @@ void judge(Results& results, const TrainedTask& task, const std::string& plan,
     const double updates = row.size() > 4 && !row[4].empty() ? std::stod(row[4]) : 0;
     results[row.at(0)].add(outcomes, is_answered ? std::optional(std::stod(row[3])) : std::nullopt,
                            updates);
-    if (is_answered && row.size() > 6) {
+    if (is_answered && row.size() > 6 && !row[5].empty()) {
       results[row.at(0)].add_interval(outcomes, std::stod(row[3]), std::stod(row[5]),
                                       std::stod(row[6]));
     }

@@ -25,8 +25,11 @@ void print(const std::string& name, const Task& task, const std::string& plan,
   std::cout << name << ',' << task.name << ',' << plan << ',';
   try {
     const lrfinder::Suggestion suggestion = suggest();
-    std::cout << suggestion.lr << ',' << suggestion.updates;
-    std::cout << ',' << suggestion.low << ',' << suggestion.high << ',' << suggestion.caveat;
+    std::cout << suggestion.lr << ',' << suggestion.updates << ',';
+    if (suggestion.low > 0) std::cout << suggestion.low;
+    std::cout << ',';
+    if (suggestion.high > 0) std::cout << suggestion.high;
+    std::cout << ',' << suggestion.caveat;
   } catch (const lrfinder::NoSuggestion&) {
     std::cout << ',';
   }
