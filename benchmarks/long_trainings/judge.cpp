@@ -158,7 +158,7 @@ void add_random_search(Results& results, const PlanOutcomes& outcomes, double ce
       const double lr = centre * std::pow(10, decades(random));
       if (outcomes.loss_at(lr) < outcomes.loss_at(best) || i == 0) best = lr;
     }
-    result.add(outcomes, best, 3000.0 * count);
+    result.add(outcomes, best, outcomes.longest() * count);
   }
 }
 
@@ -184,7 +184,8 @@ void judge(Results& results, const TrainedTask& task, const std::string& plan,
   }
   const auto& other_order = task.other_order;
   if (const auto found = other_order.find(plan); found != other_order.end()) {
-    results["best with another order"].add(outcomes, refined_best_rate(found->second), 39000);
+    results["best with another order"].add(outcomes, refined_best_rate(found->second),
+                                           13 * outcomes.longest());
   }
   // The same numbers for every task, so that a table of some tasks agrees with that of all.
   std::mt19937 random(1);
