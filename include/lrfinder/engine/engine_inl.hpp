@@ -119,6 +119,7 @@ LRFINDER_INLINE void Engine::record(const RangeTestSettings& range, const RangeT
     try {
       const auto in_flight = iterations_in_flight(options, setup.settings());
       const StopReason reason = RangeTestLoop(range, in_flight, recorder, goes_on).run(training);
+      if (progress) progress->end(reason);
       if (is_paired && !recorder.is_paired()) {
         TORCH_WARN(
             "LRFinder: the losses of the batches at the starting weights are not recorded. The "
