@@ -250,6 +250,7 @@ LRFINDER_INLINE Suggestion Engine::find(AnyLoader& train_loader, AnyLoader* val_
     found.recipe = "find";
     found.index = nearest_index(history_.lr, found.lr);
     found.updates += spent;
+    found.steps = plan.steps();
     if (setup.skipped_batches() > 0) {
       found.caveat += concat(found.caveat.empty() ? "" : "; ", setup.skipped_batches(),
                              " batches were left out, because their loss is not finite before any "
