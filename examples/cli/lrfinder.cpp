@@ -113,6 +113,8 @@ void add_look(CLI::App& command, lrfinder::PlotOptions& look) {
       "Metric to draw in a panel of its own");
   command.add_flag_callback(
       "--log-loss", [&look] { look.log_loss(true); }, "Draw the losses on a logarithmic axis");
+  command.add_flag_callback(
+      "--markers", [&look] { look.markers(true); }, "Draw a point at each iteration of the line");
 }
 
 }  // namespace

@@ -202,17 +202,20 @@ TEST_CASE("what a search has found is saved as comment lines") {
                        {{0.01, 50, 1.5, false, {{"accuracy", 0.5}}}, {0.1, 7, infinity, true, {}}});
   history.found->loss = 1.5;
   history.found->updates = 157;
+  history.found->steps = 10000;
   history.found->caveat = "raise num_iter:\nthe loss is noisy";
   CHECK_THAT(to_csv(history), contains("# found_lr: 0.02\n"
                                        "# found_low: 0.01\n"
                                        "# found_high: 0.04\n"
                                        "# found_loss: 1.5\n"
                                        "# found_updates: 157\n"
+                                       "# found_steps: 10000\n"
                                        "# found_recipe: find\n"
                                        "# found_caveat: raise num_iter:%0Athe loss is noisy\n"
                                        "# found_trials: 0.01:50:1.5:accuracy=0.5 "
                                        "0.1:7:inf:diverged\n"
                                        "iteration,"));
+  CHECK(from_csv(to_csv(history)).found->steps == 10000);
 }
 
 TEST_CASE("a malformed result of a search is refused with its line") {
@@ -222,6 +225,7 @@ TEST_CASE("a malformed result of a search is refused with its line") {
       {"found_high", "inf"},
       {"found_loss", ""},
       {"found_updates", "-5"},
+      {"found_steps", "-5"},
       {"found_caveat", "100 %"},
       {"found_trials", "0.1:5"},
       {"found_trials", "-0.1:5:2"},

@@ -82,6 +82,23 @@ TEST_CASE("a test that stops early leaves its line complete") {
   CHECK(count('\n', out) == 1);
 }
 
+TEST_CASE("the last line says why a test stopped") {
+  using lrfinder::StopReason;
+  const auto shown = [](bool is_terminal, std::int64_t iterations, StopReason reason) {
+    std::ostringstream out;
+    Progress progress(out, is_terminal, "range test", [] { return 0.0; });
+    for (std::int64_t i = 0; i < iterations; ++i) progress(iteration(i, 100));
+    out.str("");
+    progress.end(reason);
+    return out.str();
+  };
+  const std::string line = "range test   63/100  lr 1.23e-5  loss 0.432  best 0.42  diverged";
+  CHECK(shown(false, 63, StopReason::diverged) == line + "\n");
+  CHECK(shown(true, 63, StopReason::diverged) == "\r" + line + "\x1b[K\n");
+  CHECK(shown(false, 0, StopReason::non_finite_loss) == "range test  non-finite loss\n");
+  CHECK(shown(false, 100, StopReason::completed).empty());
+}
+
 TEST_CASE("long tests show hours") {
   std::ostringstream out;
   double now = 0;

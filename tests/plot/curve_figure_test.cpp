@@ -120,6 +120,7 @@ TEST_CASE("a flat curve looks flat") {
   shape.noise = 0.001;
   const auto [low, high] = range(script(histories::recorded(shape)), "y");
   CHECK(high - low > 0.2);
+  CHECK((low + high) / 2 == Approx(2.3).epsilon(0.01));
 }
 
 TEST_CASE("a curve that only climbs is shown climbing") {
@@ -127,6 +128,15 @@ TEST_CASE("a curve that only climbs is shown climbing") {
   CHECK(low <= 1);
   CHECK(high >= 1.5);
   CHECK(high < 10);
+  CHECK(range(script(History({1, 2}, {1, 1e9})), "y").second >= 1e9);
+}
+
+TEST_CASE("the changes of a curve that only climbs are shown as far as its losses") {
+  const std::string text = script(History({1, 2, 3, 4, 5}, {1, 1.2, 1.4, 1.7, 1e9}));
+  const auto [low, high] = range(text.substr(text.find("set tmargin")), "y");
+  CHECK(low <= 0);
+  CHECK(high > 0.2);
+  CHECK(high < 1e6);
 }
 
 TEST_CASE("learning rates are on a logarithmic axis unless the schedule is linear") {
@@ -185,6 +195,44 @@ TEST_CASE("several curves stand in the legend with what is suggested on them") {
   CHECK_THAT(text, contains("title 'steepest'"));
 }
 
+TEST_CASE("whatever is drawn at a rate lies within the axis") {
+  History history = histories::recorded({});
+  history.found =
+      histories::found(3e-9, 1e-9, 5e-9, {{4e-9, 50, 1, false, {}}, {30, 50, 1, false, {}}});
+  const auto [low, high] = range(script(history, PlotOptions().show_lr(100)), "x");
+  CHECK(low < 3e-9);
+  CHECK(high > 100);
+  const std::string without = script(history, PlotOptions().show_lr(0));
+  CHECK_FALSE(contains("title 'lr 0'").match(without));
+}
+
+TEST_CASE("a rate beside the best trial is explained") {
+  History history = histories::recorded({});
+  history.found = histories::found(0.02, 0.01, 0.04,
+                                   {{0.1, 50, 0.1, false, {}},
+                                    {0.05, 180, 0.2, false, {}},
+                                    {0.1, 180, 0.3, false, {}},
+                                    {0.2, 180, 0.1, true, {}}});
+  history.found->steps = 10000;
+  const std::string reason =
+      "find: the trials of 180 updates are best at lr 0.05; the rate is carried to 10000 steps";
+  CHECK_THAT(script(history), contains(reason));
+  history.found->steps = 180;
+  CHECK_FALSE(contains("carried").match(script(history)));
+}
+
+TEST_CASE("a mark lies on the line between two iterations") {
+  const std::string text = script(History({0.01, 0.1, 1}, {4, 2, 1}),
+                                  PlotOptions().mark({std::sqrt(1e-3), 0, 1, "mine", ""}));
+  CHECK_THAT(text, contains("using (" + lrfinder::detail::to_text(std::sqrt(1e-3)) + "):(3)"));
+}
+
+TEST_CASE("the line has points if they are asked for") {
+  const History history = histories::recorded({});
+  CHECK_THAT(script(history, PlotOptions().markers(true)), contains("with linespoints pt 7"));
+  CHECK_FALSE(contains("linespoints").match(script(history)));
+}
+
 TEST_CASE("numbers that are not finite are gaps") {
   const double infinity = std::numeric_limits<double>::infinity();
   CHECK_THAT(script(History({1, 2, 3}, {std::nan(""), infinity, 1})),
@@ -231,8 +279,11 @@ TEST_CASE("the trials that followed a range test are drawn, and their interval i
   history.found =
       histories::found(0.02, 0.01, 0.04, {{0.01, 50, 1, false, {}}, {0.1, 180, 0.1, false, {}}});
   const std::string text = script(history);
-  // Rate, loss of a short trial, loss of a long one.
-  CHECK_THAT(text, contains("$trials << EOD\n0.01 1 NaN\n0.1 NaN 0.1\nEOD"));
+  // The rate, and the loss for the point and for the line.
+  CHECK_THAT(text, contains("$short_trials << EOD\n0.01 1 1\nEOD"));
+  CHECK_THAT(text, contains("$long_trials << EOD\n0.1 0.1 0.1\nEOD"));
+  CHECK_THAT(text, contains("'shorter trials'") && contains("'trials of 180 updates'"));
+  CHECK_THAT(text, contains("'interval 0.01 to 0.04'"));
   CHECK(text.find("rectangle from 0.01,graph 0 to 0.04,graph 1") != std::string::npos);
   CHECK(text.find("'find: 0.02'") != std::string::npos);
   CHECK(range(text, "y").first < 0.1);
@@ -251,7 +302,7 @@ TEST_CASE("the interval is shaded as far as the axis goes") {
   const auto [low, high] = range(text, "x");
   using lrfinder::detail::to_text;
   CHECK_THAT(text, contains("rectangle from " + to_text(low) + ",graph 0 to " + to_text(high) +
-                            ",graph 1 behind fs solid noborder fc rgb '#DDEFE6'"));
+                            ",graph 1 behind fs solid border"));
   open.low = 20;
   CHECK_FALSE(contains("rectangle from 20").match(script(history, PlotOptions().mark(open))));
 }
@@ -260,7 +311,7 @@ TEST_CASE("of a trial only finite numbers are drawn") {
   History history = histories::recorded({});
   const double infinity = std::numeric_limits<double>::infinity();
   history.found = histories::found(0.02, 0.01, 0.04, {{0.01, 50, -infinity, false, {}}});
-  CHECK_THAT(script(history), contains("$trials << EOD\n0.01 NaN NaN\nEOD"));
+  CHECK_THAT(script(history), contains("$long_trials << EOD\n0.01 NaN NaN\nEOD"));
 }
 
 TEST_CASE("a trial that diverged stands at the top of the picture") {
@@ -268,9 +319,9 @@ TEST_CASE("a trial that diverged stands at the top of the picture") {
   history.found = histories::found(0.02, 0.01, 0.04,
                                    {{1, 7, std::numeric_limits<double>::infinity(), true, {}}});
   const std::string text = script(history);
-  const auto data = text.find("$trials << EOD\n1 NaN ");
+  const auto data = text.find("$long_trials << EOD\n1 ");
   REQUIRE(data != std::string::npos);
-  CHECK(std::stod(text.substr(data + 21)) == Approx(range(text, "y").second));
+  CHECK(std::stod(text.substr(data + 22)) == Approx(range(text, "y").second));
 }
 
 TEST_CASE("pictures of several curves have no trials") {

@@ -38,7 +38,8 @@ int labels_of(const Axis& axis, const std::string& name, int pixels) {
   const std::string svg = lrfinder::detail::run_gnuplot(
       "set encoding utf8\nset terminal svg enhanced size " + std::to_string(pixels + 40) + "," +
       std::to_string(pixels + 40) + "\nset " + (name == "x" ? "l" : "b") + "margin 0\nunset key\n" +
-      "unset " + other + "tics\nset " + other + "range [0:1]\n" + axis.commands(name, "10^{%L}") +
+      "unset " + other + "tics\nset " + other + "range [0:1]\n" +
+      axis.commands(name, "10^{%L}", static_cast<std::size_t>(std::min(10, pixels / 24))) +
       "plot '+' using (" + lrfinder::detail::to_text(axis.range.high) + "):(" +
       lrfinder::detail::to_text(axis.range.high) + ") every ::::0\n");
   int count = 0;
@@ -78,6 +79,15 @@ TEST_CASE("an axis has more than one tick, and not too many", "[gnuplot]") {
   CHECK(across >= 2);
   CHECK(across <= 14);
   CHECK(labels_of(axis, "y", 80) >= 2);
+}
+
+TEST_CASE("the steps of a plan have whole ticks, and the last one has one") {
+  using Ticks = std::vector<double>;
+  const auto ticks_to = [](double end) { return Axis{{0, end}, false, /*counts=*/true}.ticks(5); };
+  CHECK(ticks_to(1) == Ticks{0, 1});
+  CHECK(ticks_to(3) == Ticks{0, 1, 2, 3});
+  CHECK(ticks_to(10000) == Ticks{0, 2000, 4000, 6000, 8000, 10000});
+  CHECK(ticks_to(937) == Ticks{0, 200, 400, 600, 937});
 }
 
 TEST_CASE("the narrowest and the widest axes can be drawn", "[gnuplot]") {

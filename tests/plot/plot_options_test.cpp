@@ -15,7 +15,8 @@ TEST_CASE("plot options chain, and read what was set") {
                                   .skip_end(5)
                                   .show_lr(0.1)
                                   .metric("accuracy")
-                                  .log_loss(true);
+                                  .log_loss(true)
+                                  .markers(true);
   CHECK(options.title() == "digits");
   CHECK(options.size() == std::pair(1200, 900));
   CHECK(options.text_size() == std::pair(100, 30));
@@ -24,6 +25,7 @@ TEST_CASE("plot options chain, and read what was set") {
   CHECK(options.show_lr() == 0.1);
   CHECK(options.metric() == "accuracy");
   CHECK(options.log_loss());
+  CHECK(options.markers());
 }
 
 TEST_CASE("a suggestion that is marked takes the place of the default recipes") {

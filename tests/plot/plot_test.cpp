@@ -7,6 +7,7 @@
 #include <hostile.hpp>
 #include <iterator>
 #include <limits>
+#include <regex>
 #include <set>
 #include <sstream>
 #include <string>
@@ -202,6 +203,115 @@ TEST_CASE("the legend has room of its own, whatever it says", "[gnuplot]") {
     REQUIRE(at != std::string::npos);
     CHECK(number_after(",", page.rfind("translate(", at)) < panels_top);
   }
+}
+
+namespace {
+
+/// The history of a search, whose picture has a long legend and a remark.
+History searched(double lr = 0.021) {
+  histories::Shape shape;
+  shape.noise = 0;
+  History history = histories::recorded(shape);
+  history.found = histories::found(lr, 0.9 * lr, 1.1 * lr,
+                                   {{0.01, 50, 1.2, false, {}},
+                                    {0.1, 50, 0.9, false, {}},
+                                    {0.05, 180, 0.1, false, {}},
+                                    {0.1, 180, 0.15, false, {}}});
+  history.found->steps = 10000;
+  return history;
+}
+
+struct Text {
+  double x, y;
+  std::string anchor, text;
+};
+
+/// The texts of an svg of gnuplot, without those that stand upright.
+std::vector<Text> texts_of(const std::string& svg) {
+  static const std::regex pattern(
+      R"re(translate\(([\d.]+),([\d.]+)\)" [^>]*text-anchor="(\w+)"[^>]*>\s*<text>(?:<tspan[^>]*>)?([^<]*))re");
+  std::vector<Text> texts;
+  for (auto at = std::sregex_iterator(svg.begin(), svg.end(), pattern);
+       at != std::sregex_iterator(); ++at) {
+    texts.push_back({std::stod((*at)[1]), std::stod((*at)[2]), (*at)[3], (*at)[4]});
+  }
+  return texts;
+}
+
+/// The upper and lower ends of the panels of an svg of gnuplot, which begin at the left axis.
+std::set<std::pair<double, double>> panels_of(const std::string& svg) {
+  static const std::regex pattern(R"(d='M(\d\d\d?)\.\d+,([\d.]+) L\1\.\d+,([\d.]+) L[\d.]+,\3 )");
+  std::set<std::pair<double, double>> panels;
+  for (auto at = std::sregex_iterator(svg.begin(), svg.end(), pattern);
+       at != std::sregex_iterator(); ++at) {
+    if (std::stod((*at)[1]) < 200) panels.insert({std::stod((*at)[2]), std::stod((*at)[3])});
+  }
+  return panels;
+}
+
+}  // namespace
+
+TEST_CASE("the legend takes the room that was left for it", "[gnuplot]") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "lr.svg";
+  namespace suggest = lrfinder::suggest;
+  PlotOptions options;
+  if (GENERATE(true, false)) {
+    options.recipes({suggest::steepest, suggest::valley, suggest::minimum, suggest::slide,
+                     suggest::gradient_argmin});
+  }
+  const int width = GENERATE(800, 1000, 1300);
+  plot(searched(), path, options.size(width, 600));
+  const std::string svg = contents(path);
+  const auto panels = panels_of(svg);
+  REQUIRE(panels.size() == 2);
+  const auto [top, middle] = *panels.begin();
+  const double upper = middle - top;
+  const double lower = panels.rbegin()->second - panels.rbegin()->first;
+  CHECK(upper / lower == Approx(1.6).margin(0.05));
+  int entries = 0;
+  for (const Text& text : texts_of(svg)) {
+    if (text.anchor != "start" || text.y > top) continue;
+    ++entries;
+    CHECK(text.y < top - 8);
+    CHECK(text.x + 7.5 * static_cast<double>(text.text.size()) < width);
+  }
+  CHECK(entries >= 6);
+}
+
+TEST_CASE("the names of the axes do not stand on the numbers", "[gnuplot]") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "lr.svg";
+  const double unit = GENERATE(1, 1e-9, 1e12);
+  histories::Shape shape;
+  shape.start_loss *= unit;
+  shape.descent = GENERATE(1.9, 0) * unit;
+  shape.noise = 0.001 * unit;
+  shape.diverges_at = 1e9;
+  plot(histories::recorded(shape), path);
+  int numbers = 0;
+  for (const Text& text : texts_of(contents(path))) {
+    if (text.anchor != "end") continue;
+    ++numbers;
+    CAPTURE(text.text);
+    const auto length = static_cast<double>(lrfinder::detail::characters(text.text).size());
+    CHECK(text.x - 8 * length > 22);
+  }
+  CHECK(numbers >= 4);
+}
+
+TEST_CASE("a terminal shows the trials and the rate wherever they lie", "[gnuplot]") {
+  const double lr = GENERATE(0.021, 3e-9, 50.0);
+  const int columns = GENERATE(60, 100, 200);
+  std::ostringstream out;
+  plot(searched(lr), out, PlotOptions().text_size(columns, 30));
+  const std::string inside = out.str().substr(0, out.str().find("learning rate"));
+  CAPTURE(out.str());
+  for (const char sign : {'S', 'L', 'A', '*'}) {
+    CAPTURE(sign);
+    CHECK(inside.find(sign) != std::string::npos);
+  }
+  CHECK_THAT(out.str(), contains("find: ") && contains("carried to 10000"));
 }
 
 TEST_CASE("a page needs nothing but itself, and shows values", "[gnuplot]") {

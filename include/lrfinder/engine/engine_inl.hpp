@@ -119,6 +119,7 @@ LRFINDER_INLINE void Engine::record(const RangeTestSettings& range, const RangeT
     try {
       const auto in_flight = iterations_in_flight(options, setup.settings());
       const StopReason reason = RangeTestLoop(range, in_flight, recorder, goes_on).run(training);
+      if (progress) progress->end(reason);
       if (is_paired && !recorder.is_paired()) {
         TORCH_WARN(
             "LRFinder: the losses of the batches at the starting weights are not recorded. The "
@@ -249,6 +250,7 @@ LRFINDER_INLINE Suggestion Engine::find(AnyLoader& train_loader, AnyLoader* val_
     found.recipe = "find";
     found.index = nearest_index(history_.lr, found.lr);
     found.updates += spent;
+    found.steps = plan.steps();
     if (setup.skipped_batches() > 0) {
       found.caveat += concat(found.caveat.empty() ? "" : "; ", setup.skipped_batches(),
                              " batches were left out, because their loss is not finite before any "

@@ -222,6 +222,7 @@ void each_setting(AnyHistory& history, Visit visit) {
   visit("found_high", found.high, positive, is_rate);
   visit("found_loss", found.loss, "a number", any);
   visit("found_updates", found.updates, count, at_least(0));
+  visit("found_steps", found.steps, count, at_least(0));
   visit("found_recipe", found.recipe, text, any);
   visit("found_caveat", found.caveat, text, any);
   visit("found_trials", found.trials,

@@ -21,6 +21,7 @@ namespace lrfinder {
 /// `on_iteration(std::ref(progress))`.
 ///
 ///      42/100  lr 1.2e-3  loss 0.431  best 0.42  0:12 left
+///      87/100  lr 1.3  loss 2.5  best 0.42  diverged
 class Progress {
  public:
   /// Seconds since some point in the past.
@@ -43,14 +44,15 @@ class Progress {
   /// Prints an iteration that has just ended.
   void operator()(const Iteration& iteration) {
     const double now = clock_();
+    last_ = iteration;
     const bool last = iteration.index + 1 == iteration.num_iter;
     if (is_terminal_) {
       constexpr double shortest_wait = 0.05;
       if (line_open_ && !last && now - shown_ < shortest_wait) return;
-      out_ << '\r' << line(iteration, now) << "\x1b[K" << std::flush;
+      out_ << '\r' << line(iteration, time_left(iteration, now)) << "\x1b[K" << std::flush;
       line_open_ = true;
     } else if (last || tenths_done(iteration, 1) > tenths_done(iteration, 0)) {
-      out_ << line(iteration, now) << '\n' << std::flush;
+      out_ << line(iteration, time_left(iteration, now)) << '\n' << std::flush;
     }
     shown_ = now;
     if (last) end();
@@ -59,6 +61,15 @@ class Progress {
   /// Ends the line, so that other output can follow. To be called if a test stops early.
   void end() {
     if (line_open_) out_ << '\n' << std::flush;
+    line_open_ = false;
+  }
+
+  /// Ends the line with the reason why the test stopped, if it did not run to its end.
+  void end(StopReason reason) {
+    if (reason == StopReason::completed) return end();
+    const std::string text =
+        last_.num_iter > 0 ? line(last_, to_string(reason)) : stage_ + to_string(reason);
+    out_ << (line_open_ ? "\r" : "") << text << (line_open_ ? "\x1b[K\n" : "\n") << std::flush;
     line_open_ = false;
   }
 
@@ -72,13 +83,13 @@ class Progress {
     return (iteration.index + and_more) * 10 / std::max<std::int64_t>(1, iteration.num_iter);
   }
 
-  std::string line(const Iteration& iteration, double now) const {
+  std::string line(const Iteration& iteration, const std::string& end) const {
     using detail::rounded;
     const std::string total = std::to_string(iteration.num_iter);
     return detail::concat(stage_, std::setw(static_cast<int>(total.size())), iteration.index + 1,
                           '/', total, "  lr ", rounded(iteration.lr), "  loss ",
                           rounded(iteration.loss), "  best ", rounded(iteration.best_loss), "  ",
-                          time_left(iteration, now));
+                          end);
   }
 
   std::string time_left(const Iteration& iteration, double now) const {
@@ -103,6 +114,7 @@ class Progress {
   double start_;
   double shown_ = 0;
   bool line_open_ = false;
+  Iteration last_;
 };
 
 }  // namespace lrfinder

@@ -60,6 +60,9 @@ struct Suggestion {
   /// Optimizer updates of a search, including those of its range tests; 0 if the rate was only read
   /// off a curve.
   std::int64_t updates = 0;
+  /// Steps of the training that a search has found the rate for; 0 if the rate was only read off a
+  /// curve.
+  std::int64_t steps = 0;
 
   /// The learning rate: `double lr = finder.suggestion();`
   operator double() const noexcept { return lr; }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -59,11 +60,12 @@ class CurveFigure {
            std::to_string(is_text_ ? i % 26 + 1 : 5 + 2 * ((i + 1) % 5));
   }
 
-  /// The point of a mark on a column of its curve. `label`: the text at the point.
-  std::string point_of(const Mark& mark, Drawn::Field field, const std::string& label = "") const {
-    const double rate = mark.suggestion.lr;
-    const std::size_t nearest = nearest_index(drawn_.column(mark.curve, Drawn::lr), rate);
-    return single_point(rate, drawn_.column(mark.curve, field)[nearest], label);
+  /// The point of a mark on a column of its curve, or at the end of the axis if the curve is
+  /// beyond. `label`: the text at the point.
+  std::string point_of(const Mark& mark, Drawn::Field field, Range axis,
+                       const std::string& label = "") const {
+    const double value = drawn_.value_at(mark, field);
+    return single_point(mark.suggestion.lr, std::min(std::max(value, axis.low), axis.high), label);
   }
 
   /// The legend of a curve. With several curves, it has the rates suggested on this one.
@@ -92,15 +94,17 @@ class CurveFigure {
     if (!drawn_.column(0, Drawn::raw_loss).empty()) {
       const std::string size = drawn_.column(0, Drawn::lr).size() > 300 ? "0.3" : "0.45";
       panel.draw(data_of(0) + " using 1:3 with " +
-                     (is_text_ ? "dots" : "points pt 7 lc rgb '#9CCBEA' ps point_size*" + size),
+                     (is_text_ ? "dots" : "points pt 7 lc rgb '#7FB8DE' ps point_size*" + size),
                  "raw loss");
     }
+    const std::string points = options_.markers() ? "points pt 7 ps 0.5*point_size" : "";
     for (std::size_t i = 0; i < drawn_.tables.size(); ++i) {
-      panel.draw(data_of(i) + " using 1:2 with lines lw 2.2" + line_style(i), legend_of(i));
+      panel.draw(data_of(i) + " using 1:2 with lines" + points + " lw 2.2" + line_style(i),
+                 legend_of(i));
     }
     if (drawn_.tried) draw_trials(panel);
     draw_marks(panel);
-    if (options_.show_lr() && !is_text_) {
+    if (options_.show_lr() && !is_text_ && figure_.x.holds(*options_.show_lr())) {
       panel.draw("NaN with lines dt 2 lw 1.2 lc rgb '#404040'",
                  "lr " + rounded(*options_.show_lr()));
     }
@@ -114,15 +118,18 @@ class CurveFigure {
   /// Shades the region of divergence and the interval of a suggestion. Draws lines at rates.
   std::string regions() const {
     if (is_text_) return "";
+    // The border shows the interval where it is narrow.
+    constexpr const char* grey = "noborder fc rgb '#EDEDED'";
+    constexpr const char* green = "border rgb '#8CCFB4' fc rgb '#CFEADF'";
     std::string commands;
     const Axis& axis = figure_.x;
-    const auto shade = [&](double low, double high, const char* colour) {
+    const auto shade = [&](double low, double high, const char* style) {
       // Stays within the axis, because gnuplot does not accept infinity.
       low = std::max(low, axis.range.low);
       high = std::min(high, axis.range.high);
       if (!(low < high)) return;
       commands += "set object rectangle from " + to_text(low) + ",graph 0 to " + to_text(high) +
-                  ",graph 1 behind fs solid noborder fc rgb '" + colour + "'\n";
+                  ",graph 1 behind fs solid " + style + "\n";
     };
     const auto vertical = [&](double rate, const std::string& style) {
       if (!axis.holds(rate)) return;
@@ -130,8 +137,8 @@ class CurveFigure {
       commands +=
           "set arrow from " + x + ",graph 0 to " + x + ",graph 1 nohead back lw 1.2" + style + "\n";
     };
-    if (drawn_.diverged_from) shade(*drawn_.diverged_from, axis.range.high, "#EDEDED");
-    if (drawn_.tried) shade(drawn_.tried->low, drawn_.tried->high, "#DDEFE6");
+    if (drawn_.diverged_from) shade(*drawn_.diverged_from, axis.range.high, grey);
+    if (drawn_.tried) shade(drawn_.tried->low, drawn_.tried->high, green);
     if (options_.show_lr()) vertical(*options_.show_lr(), " dt 2 lc rgb '#404040'");
     for (const Mark& mark : drawn_.marks) {
       if (drawn_.is_single) vertical(mark.suggestion.lr, " dt 3" + colour_of(mark));
@@ -139,30 +146,58 @@ class CurveFigure {
     return commands;
   }
 
-  /// Draws the longest trials and, in another style, the others. A diverged trial is at the top.
+  /// Draws the longest trials and, in another style, the others. Lines join trials that are alike.
+  /// A diverged trial is at the top, without a line.
   void draw_trials(Panel& panel) {
-    std::int64_t longest = 0;
-    for (const Trial& trial : drawn_.tried->trials) longest = std::max(longest, trial.updates);
+    const std::int64_t longest = drawn_.longest_trial();
     const double top = panel.axis.range.high;
-    figure_.data = "$trials << EOD\n";
-    for (const Trial& trial : drawn_.tried->trials) {
-      const std::string loss = gnuplot_number(trial.diverged ? top : std::min(trial.loss, top));
-      const bool is_long = trial.updates == longest;
-      figure_.data +=
-          gnuplot_number(trial.lr) + (is_long ? " NaN " + loss : " " + loss + " NaN") + "\n";
+    std::vector<Trial> trials = drawn_.tried->trials;
+    std::sort(trials.begin(), trials.end(),
+              [](const Trial& a, const Trial& b) { return a.lr < b.lr; });
+    figure_.data = "";
+    for (const bool is_long : {false, true}) {
+      std::string rows;
+      for (const Trial& trial : trials) {
+        if ((trial.updates == longest) != is_long) continue;
+        rows += gnuplot_number(trial.lr) + " " +
+                gnuplot_number(trial.diverged ? top : std::min(trial.loss, top)) + " " +
+                gnuplot_number(trial.diverged ? std::nan("") : trial.loss) + "\n";
+      }
+      if (rows.empty()) continue;
+      const std::string name = is_long ? "$long_trials" : "$short_trials";
+      figure_.data += name + " << EOD\n" + rows + "EOD\n";
+      const std::string colour = " lc rgb '#009E73'";
+      if (!is_text_) {
+        panel.draw(name + " using 1:3 with lines lw 1.2" + colour + (is_long ? "" : " dt 3"));
+      }
+      panel.draw(name + " using 1:2 with points ps 0.9*point_size lw 1.4 pt " +
+                     (is_text_  ? is_long ? "12" : "19"
+                      : is_long ? "7"
+                                : "6") +
+                     colour,
+                 is_long ? concat("trials of ", longest, " updates") : "shorter trials");
     }
-    figure_.data += "EOD\n";
-    const std::string style = " with points lc rgb '#009E73' ps 0.9*point_size lw 1.4 pt ";
-    panel.draw("$trials using 1:2" + style + (is_text_ ? "19" : "6"), "short trials");
-    panel.draw("$trials using 1:3" + style + (is_text_ ? "12" : "7"), "long trials");
+    const Suggestion& found = *drawn_.tried;
+    if (!is_text_ && found.high > 0) {
+      panel.draw("NaN with boxes fs solid border rgb '#8CCFB4' lc rgb '#CFEADF'",
+                 concat("interval ", rounded(found.low), " to ", rounded(found.high)));
+    }
+  }
+
+  /// The interval of a mark for the legend of a text plot, which has no shade for it.
+  std::string interval_in_text(const Mark& mark) const {
+    const auto& [low, high] = std::pair(mark.suggestion.low, mark.suggestion.high);
+    if (!is_text_ || !(high > 0)) return "";
+    return concat(" (", rounded(low), " to ", rounded(high), ")");
   }
 
   void draw_marks(Panel& panel) const {
+    const Range shown = panel.axis.range;
     for (const Mark& mark : drawn_.marks) {
       const std::string rate = rounded(mark.suggestion.lr);
       const std::string name = shortened(mark.suggestion.recipe, 30);
-      panel.draw(point_of(mark, Drawn::loss) + shape_of(mark) + colour_of(mark),
-                 drawn_.is_single ? concat(name, ": ", rate) : "");
+      panel.draw(point_of(mark, Drawn::loss, shown) + shape_of(mark) + colour_of(mark),
+                 drawn_.is_single ? concat(name, ": ", rate, interval_in_text(mark)) : "");
       // If there are several curves, the legend says which recipe has which shape.
       const bool is_first = std::none_of(drawn_.marks.data(), &mark, [&](const Mark& other) {
         return other.recipe_index == mark.recipe_index;
@@ -172,7 +207,7 @@ class CurveFigure {
       }
       if (drawn_.marks.size() > 1 || is_text_) continue;
       const bool is_right = figure_.x.position_of(mark.suggestion.lr) > 0.85;
-      panel.draw(point_of(mark, Drawn::loss, concat("'lr ", rate, "'")) +
+      panel.draw(point_of(mark, Drawn::loss, shown, concat("'lr ", rate, "'")) +
                  " with labels boxed textcolor" + colour_of(mark).substr(3) +
                  (is_right ? " right offset -2,-1" : " left offset 2,1"));
     }
@@ -185,7 +220,7 @@ class CurveFigure {
       panel.draw(data_of(i) + columns + " with lines lw 1.5" + line_style(i));
     }
     for (const Mark& mark : drawn_.marks) {
-      panel.draw(point_of(mark, field) + shape_of(mark) + colour_of(mark));
+      panel.draw(point_of(mark, field, range) + shape_of(mark) + colour_of(mark));
     }
   }
 

@@ -3,67 +3,24 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <lrfinder/detail/number_text.hpp>
 #include <lrfinder/detail/text.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/history.hpp>
 #include <lrfinder/history/recorder.hpp>
 #include <lrfinder/plot/figure.hpp>
 #include <lrfinder/plot/plot_options.hpp>
+#include <lrfinder/plot/visible_ranges.hpp>
 #include <lrfinder/suggest/numeric.hpp>
 
 namespace lrfinder::detail {
-
-/// The finite values among the first `count`.
-inline Column finite_values(const Column& values, std::size_t count) {
-  Column finite;
-  for (std::size_t i = 0; i < std::min(count, values.size()); ++i) {
-    if (std::isfinite(values[i])) finite.push_back(values[i]);
-  }
-  return finite;
-}
-
-/// Index of the smallest finite value, or 0 if no value is finite.
-inline std::size_t finite_argmin(Column values) {
-  for (double& value : values) {
-    if (!std::isfinite(value)) value = std::numeric_limits<double>::infinity();
-  }
-  return argmin(values);
-}
-
-/// The range of losses that is shown. It contains the plateau at the start, with its noise but
-/// without outliers, and the descent to the minimum. If other losses are higher, the range extends
-/// towards them by at most a third of its height.
-inline Range visible_losses(const Column& loss, const Column& raw_loss) {
-  const Column all = finite_values(loss, loss.size());
-  if (all.empty()) return {0, 1};
-  const std::size_t minimum = finite_argmin(loss);
-  const double highest = range_of(all).high;
-  auto [low, high] = range_of(finite_values(loss, minimum + 1));
-  const Column noise = finite_values(raw_loss, minimum + 1);
-  if (!noise.empty()) {
-    low = std::min(low, range_of(noise).low);
-    high = std::max(high, quantile(noise, 0.98));
-  }
-  // The range has a least height, so that a curve without a descent looks flat or rising.
-  const double least = std::max(0.1 * std::fabs(low), 1e-12);
-  if (high - low < least) high = std::clamp(highest, low + least, low + 10 * least);
-  const double descent = high - low;
-  return {low - 0.08 * descent,
-          std::max(high, std::min(highest, high + descent / 3)) + 0.05 * descent};
-}
-
-/// The range of loss changes that is shown. It contains 0 and the changes up to the minimum of the
-/// loss. The part above 0 is at least half as high as the part below.
-inline Range visible_changes(const Column& change, const Column& loss) {
-  const Range range = united({0, 0}, range_of(finite_values(change, finite_argmin(loss) + 1)));
-  return widened({range.low, std::max(range.high, -range.low / 2)});
-}
 
 /// A suggestion on a curve, with the indices of the curve and of the recipe.
 struct Mark {
@@ -86,21 +43,56 @@ struct DrawnCurves {
     }
     const History& first = curves.front().history;
     is_paired = is_single && !first.untrained_loss.empty();
+    if (is_paired) paired_loss = drawn_part(first.paired_loss());
     is_exponential = first.settings.schedule == RangeSchedule::exponential;
     if (!is_single) return;
     diverged_from = divergence(first);
     for (const Mark& mark : marks) {
       if (!mark.suggestion.trials.empty()) tried = mark.suggestion;
     }
+    if (tried) remarks += way_from_trials();
+  }
+
+  /// The updates of the longest trials that are drawn.
+  std::int64_t longest_trial() const {
+    std::int64_t longest = 0;
+    for (const Trial& trial : tried->trials) longest = std::max(longest, trial.updates);
+    return longest;
   }
 
   const Column& column(std::size_t curve, Field field) const {
     return tables[curve].columns[field].second;
   }
 
+  /// The value of a column at the rate of a mark, on the line between two iterations.
+  double value_at(const Mark& mark, Field field) const {
+    const Column& rates = column(mark.curve, lr);
+    const Column& values = column(mark.curve, field);
+    const double rate = mark.suggestion.lr;
+    for (std::size_t i = 1; i < rates.size(); ++i) {
+      const double from = rates[i - 1], to = rates[i];
+      if (!(from <= rate && rate < to) || (is_exponential && from <= 0)) continue;
+      const double share = Axis{{from, to}, is_exponential}.position_of(rate);
+      return share > 0 ? values[i - 1] + share * (values[i] - values[i - 1]) : values[i - 1];
+    }
+    return values[nearest_index(rates, rate)];
+  }
+
   Axis lr_axis() const {
-    Axis axis{ends_of(lr, is_exponential), is_exponential};
+    const Range curve = ends_of(lr, is_exponential);
+    Axis axis{curve, is_exponential};
     auto& [low, high] = axis.range;
+    // What else is drawn at a rate has to be seen, too.
+    const auto reach = [&](double rate) {
+      const bool has_place = is_exponential ? rate > 1e-150 : rate >= 0;
+      if (has_place && rate < 1e150) axis.range = united(axis.range, {rate, rate});
+    };
+    for (const Mark& mark : marks) reach(mark.suggestion.lr);
+    for (const Trial& trial : tried ? tried->trials : std::vector<Trial>()) reach(trial.lr);
+    if (options.show_lr()) reach(*options.show_lr());
+    const double margin = is_exponential ? std::pow(high / low, 0.03) : 0.03 * (high - low);
+    if (low < curve.low) low = is_exponential ? low / margin : low - margin;
+    if (high > curve.high) high = is_exponential ? high * margin : high + margin;
     if (low == high) axis.range = is_exponential ? Range{low / 3, high * 3} : widened(axis.range);
     // Makes the region of divergence wide enough to be seen.
     if (diverged_from && axis.position_of(*diverged_from) > 0.94) {
@@ -118,7 +110,7 @@ struct DrawnCurves {
     Range ends = range_of({});
     for (std::size_t i = 0; i < tables.size(); ++i) {
       // The noise of the batches would hide a paired curve.
-      const Column noise = is_paired ? Column() : column(i, raw_loss);
+      const Column noise = is_paired ? paired_loss : column(i, raw_loss);
       ends = united(ends, visible_losses(scaled(column(i, loss)), scaled(noise)));
     }
     for (const Trial& trial : tried ? tried->trials : std::vector<Trial>()) {
@@ -132,8 +124,9 @@ struct DrawnCurves {
 
   Range change_range() const {
     Range range = range_of({});
+    const Range shown = loss_axis().range;
     for (std::size_t i = 0; i < tables.size(); ++i) {
-      range = united(range, visible_changes(column(i, change), column(i, loss)));
+      range = united(range, visible_changes(column(i, change), column(i, loss), shown));
     }
     return range;
   }
@@ -162,12 +155,26 @@ struct DrawnCurves {
   /// Whether there is only one curve, and its losses are paired. If so, the line shows the paired
   /// losses.
   bool is_paired = false;
+  /// These losses before they are smoothed.
+  Column paired_loss;
   /// The rate at which the region of divergence begins. Only on a single curve.
   std::optional<double> diverged_from;
   /// The suggestion whose trials are drawn. Empty if there are several curves.
   std::optional<Suggestion> tried;
 
  private:
+  /// Why the rate of a search is not that of its best trial.
+  std::string way_from_trials() const {
+    const Trial* best = nullptr;
+    for (const Trial& trial : tried->trials) {
+      if (trial.diverged || trial.updates < longest_trial()) continue;
+      if (!best || trial.loss < best->loss) best = &trial;
+    }
+    if (!best || tried->steps <= best->updates) return "";
+    return concat(tried->recipe, ": the trials of ", best->updates, " updates are best at lr ",
+                  rounded(best->lr), "; the rate is carried to ", tried->steps, " steps\n");
+  }
+
   void add_table(const NamedCurve& curve) {
     const History& history = curve.history;
     const std::string name =

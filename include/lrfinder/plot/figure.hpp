@@ -43,6 +43,8 @@ inline Range widened(Range range) {
 struct Axis {
   Range range{0, 1};
   bool logarithmic = false;
+  /// Whether the axis counts steps from 0 to its end. Then the end has a tick.
+  bool counts = false;
 
   bool holds(double value) const { return value >= range.low && value <= range.high; }
 
@@ -52,26 +54,69 @@ struct Axis {
     return (scaled(value) - scaled(range.low)) / (scaled(range.high) - scaled(range.low));
   }
 
-  /// The commands that set up this axis. `name`: "x" or "y". gnuplot places the ticks of a linear
-  /// axis, and ticks at powers of ten on a logarithmic axis. A short logarithmic axis gets more
-  /// ticks. `power_of_ten`: the format of a power of ten.
-  std::string commands(const std::string& name, const std::string& power_of_ten) const {
+  /// Where the ticks are: at least two, and about `most`. Empty if gnuplot places them, at powers
+  /// of ten on a long logarithmic axis.
+  Column ticks(std::size_t most) const {
     const double ratio = range.high / range.low;
-    std::string scale;
-    if (logarithmic && ratio < 5) {
-      const double largest = (range.high - range.low) / 4;
-      const double unit = std::pow(10, std::floor(std::log10(largest)));
-      const double step = largest >= 5 * unit ? 5 * unit : largest >= 2 * unit ? 2 * unit : unit;
-      scale = concat("set nonlinear ", name, " via log10(", name, ") inverse 10**", name, "\nset ",
-                     name, "tics ", to_text(step), "\n");
-    } else if (logarithmic) {
-      scale = "set logscale " + name + "\nset ";
-      scale += ratio < 100 ? "for [i=-150:150] " + name + "tics add (2*10.**i, 5*10.**i)\n"
-                           : "format " + name + " '" + power_of_ten + "'\n";
+    Column result;
+    if (logarithmic && ratio >= 5) {
+      for (int power = -323; power < 308 && ratio < 100; ++power) {
+        for (const int digit : {1, 2, 5}) {
+          const double value = digit * std::pow(10, power);
+          if (holds(value)) result.push_back(value);
+        }
+      }
+      return result;
     }
-    return concat("set format ", name, " '%.8g'\n", scale, "set ", name, "range [",
-                  to_text(range.low), ":", to_text(range.high), "]\n");
+    const double distance = (range.high - range.low) / static_cast<double>(most);
+    const double unit = std::pow(10, std::floor(std::log10(distance)));
+    for (const double step : {10 * unit, 5 * unit, 2 * unit, unit}) {
+      if (step < distance && result.size() > 1) break;
+      if (counts && step < 1) break;
+      const double first = std::ceil(range.low / step), last = std::floor(range.high / step);
+      if (!(last - first < 100) || std::fabs(first) > 1e15 || std::fabs(last) > 1e15) break;
+      result.clear();
+      for (double i = first; i <= last; ++i) result.push_back(i == 0 ? 0 : i * step);
+      if (!counts) continue;
+      while (result.size() > 1 && result.back() > range.high - 0.7 * step) result.pop_back();
+      result.push_back(range.high);
+    }
+    return result;
   }
+
+  /// The number of characters of the longest label that ticks() gets.
+  std::size_t longest_label(std::size_t most) const {
+    std::size_t longest = 0;
+    for (const double value : ticks(most)) {
+      longest = std::max(longest, printed(value, label_digits).size());
+    }
+    return longest;
+  }
+
+  /// The commands that set up this axis. `name`: "x" or "y". `power_of_ten`: the format of a power
+  /// of ten. `most`: about how many ticks there is room for.
+  std::string commands(const std::string& name, const std::string& power_of_ten,
+                       std::size_t most) const {
+    const bool is_short = logarithmic && range.high / range.low < 5;
+    const Column places = ticks(most);
+    std::string scale;
+    if (is_short) {
+      scale = concat("set nonlinear ", name, " via log10(", name, ") inverse 10**", name, "\n");
+    } else if (logarithmic) {
+      scale = "set logscale " + name + "\n";
+    }
+    scale += "set format " + name + " '" +
+             (logarithmic && places.empty() ? power_of_ten : concat("%.", label_digits, "g")) +
+             "'\n";
+    std::string list;
+    for (const double value : places) list += (list.empty() ? "" : ", ") + to_text(value);
+    if (!list.empty()) scale += "set " + name + "tics (" + list + ")\n";
+    return concat(scale, "set ", name, "range [", to_text(range.low), ":", to_text(range.high),
+                  "]\n");
+  }
+
+ private:
+  static constexpr int label_digits = 8;
 };
 
 /// A gnuplot string literal for exactly this text. In single quotes, gnuplot has no escapes, no

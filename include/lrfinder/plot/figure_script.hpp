@@ -47,15 +47,22 @@ class FigureScript {
 
   void write_text() {
     const auto [columns, rows] = options_.text_size().value_or(std::pair(80, 24));
+    const std::vector<std::string> remarks = lines_of(
+        figure_.remarks, static_cast<std::size_t>(columns - 1), static_cast<std::size_t>(rows / 4));
+    const int plot_rows = rows - static_cast<int>(remarks.size());
     line("set terminal " + std::string(terminal_.name) + " noenhanced size " +
-         std::to_string(columns) + "," + std::to_string(rows));
+         std::to_string(columns) + "," + std::to_string(plot_rows));
     write_data(terminal_.point_size);
     line("set title " +
          gnuplot_label(shortened(figure_.title, static_cast<std::size_t>(columns - 4))));
-    line("set key below horizontal width 1\nset tics scale 0.5\nset xlabel '" + figure_.x_name +
-         "'");
-    script_ += figure_.x.commands("x", "1e%L") + figure_.panels.front().axis.commands("y", "1e%L");
+    line("set key below horizontal width 1\nset border back\nset tics scale 0.5\nset xlabel '" +
+         figure_.x_name + "'");
+    script_ +=
+        figure_.x.commands("x", "1e%L", static_cast<std::size_t>(columns / 12)) +
+        figure_.panels.front().axis.commands("y", "1e%L", static_cast<std::size_t>(plot_rows / 3));
     write_plots(figure_.panels.front());
+    if (!remarks.empty()) line("set print '-'");
+    for (const std::string& text : remarks) line("print " + gnuplot_string(text));
   }
 
   void write_graphic() {
@@ -86,20 +93,27 @@ class FigureScript {
   }
 
   /// Gives the panels the room that the title, the legend and the remarks leave. gnuplot itself
-  /// makes room for the legend in the first panel, so the room of the legend is an estimate.
+  /// makes room for the legend in the first panel. `columns` makes that what is computed here.
   void write_panels(const std::string& title_font) {
-    const double inner_width = width_ - left - right;
-    const auto lines = [&](const std::string& text, double character_width, std::size_t most) {
-      return text.empty()
-                 ? std::vector<std::string>()
-                 : wrapped(text, static_cast<std::size_t>(inner_width / character_width), most);
-    };
-    const std::vector<std::string> title = lines(figure_.title, 8.9, 3);
-    const std::vector<std::string> remarks = lines(figure_.remarks, 6.2, 6);
+    constexpr std::size_t most_ticks = 10;
+    std::size_t longest = 0;
+    for (const Panel& panel : figure_.panels) {
+      longest = std::max(longest, panel.axis.longest_label(most_ticks));
+    }
+    const double label = 8.4 * static_cast<double>(figure_.x.longest_label(most_ticks));
+    left_ = std::max(84.0, 46 + 8.4 * static_cast<double>(longest));
+    const double right = std::max(20.0, 4 + label / 2);
+    const double inner_width = width_ - left_ - right;
+    const auto x_ticks = std::min(most_ticks, static_cast<std::size_t>(inner_width / (label + 20)));
+    const std::vector<std::string> title =
+        lines_of(figure_.title, static_cast<std::size_t>(inner_width / 8.9), 3);
+    const std::vector<std::string> remarks =
+        lines_of(figure_.remarks, static_cast<std::size_t>(inner_width / 6.6), 6);
     const Panel& first = figure_.panels.front();
     const double columns = std::max(
-        1.0, std::floor(inner_width / (50 + 7.5 * static_cast<double>(first.longest_entry))));
-    const double legend = 19 * std::ceil(static_cast<double>(first.legend_entries) / columns);
+        1.0, std::floor(inner_width / (52 + 9.1 * static_cast<double>(first.longest_entry))));
+    const double rows = std::ceil(static_cast<double>(first.legend_entries) / columns);
+    const double legend = rows > 0 ? 5.5 + 19.5 * rows : 0;
     const double above = 8 + 22 * static_cast<double>(title.size());
     const double below = 66 + 16 * static_cast<double>(remarks.size());
     const double room = height_ - above - below - gap * static_cast<double>(figure_.panels.size());
@@ -113,10 +127,13 @@ class FigureScript {
       bottom = top + panel.height * share;
       const bool is_first = &panel == &first;
       line(frame);
-      line("set lmargin at screen " + across(left) + "\nset rmargin at screen " +
+      line("set lmargin at screen " + across(left_) + "\nset rmargin at screen " +
            across(width_ - right) + "\nset bmargin at screen " + down(bottom));
       line(is_first ? "set size 1," + down(above) : "set tmargin at screen " + down(top));
-      script_ += figure_.x.commands("x", "10^{%L}") + panel.axis.commands("y", "10^{%L}");
+      const auto y_ticks = static_cast<std::size_t>(std::max(2.0, (bottom - top) / 24));
+      script_ += figure_.x.commands("x", "10^{%L}", std::max<std::size_t>(2, x_ticks)) +
+                 panel.axis.commands("y", "10^{%L}", std::min(most_ticks, y_ticks));
+      if (is_first) line("set key maxcols " + to_text(columns));
       line("set label " + gnuplot_label(panel.name) + " at screen " + across(16) +
            ",graph 0.5 center rotate by 90");
       if (is_first) write_labels(title, 20, 22, title_font);
@@ -132,6 +149,11 @@ class FigureScript {
     }
   }
 
+  static std::vector<std::string> lines_of(const std::string& text, std::size_t width,
+                                           std::size_t most) {
+    return text.empty() ? std::vector<std::string>() : wrapped(text, width, most);
+  }
+
   std::string across(double units) const { return to_text(units / width_); }
   std::string down(double units) const { return to_text(1 - units / height_); }
 
@@ -139,19 +161,19 @@ class FigureScript {
   void write_labels(const std::vector<std::string>& lines, double top, double height,
                     const std::string& style) {
     for (const std::string& text : lines) {
-      line("set label " + gnuplot_label(text) + " at screen " + across(left) + "," + down(top) +
+      line("set label " + gnuplot_label(text) + " at screen " + across(left_) + "," + down(top) +
            style);
       top += height;
     }
   }
 
   void write_plots(const Panel& panel) {
-    // gnuplot fails if no value is finite. So an invisible, finite point is added.
-    line("plot " + panel.plots + single_point(figure_.x.range.low, panel.axis.range.low) +
-         " with lines notitle");
+    // gnuplot fails if no value is finite. So a finite point without any text is added.
+    line("plot " + panel.plots + single_point(figure_.x.range.low, panel.axis.range.low, "''") +
+         " with labels notitle");
   }
 
-  static constexpr double left = 84, right = 20, gap = 14;
+  static constexpr double gap = 14;
   // `reset` forgets errors.
   static constexpr const char* frame = R"(if (exists('GPVAL_ERRNO') && GPVAL_ERRNO) failed = 1
 reset
@@ -167,7 +189,7 @@ set key tmargin left horizontal Left reverse samplen 1.6 width 1 textcolor rgb '
   const Terminal& terminal_;
   const PlotOptions& options_;
   /// In pixels of a picture of 800 by 600.
-  double width_ = 0, height_ = 0;
+  double width_ = 0, height_ = 0, left_ = 0;
   std::string script_;
 };
 

@@ -55,13 +55,13 @@ inline Figure plan_figure(const TrainingPlan& plan, std::optional<double> peak,
 
   Figure figure{options.title().empty() ? to_string(plan) : options.title(),
                 "step",
-                {{0, static_cast<double>(plan.steps())}}};
+                {{0, static_cast<double>(plan.steps())}, false, /*counts=*/true}};
   for (std::size_t i = 1; i < table.columns.size(); ++i) {
     const auto& [name, values] = table.columns[i];
     const auto [low, high] = std::minmax_element(values.begin(), values.end());
     Panel panel{name, {widened({*low, *high})}, 1};
-    panel.draw("$curve0 using 1:" + std::to_string(i + 1) + " with lines lw 2.5" +
-               line_colour(i - 1));
+    panel.draw("$curve0 using 1:" + std::to_string(i + 1) +
+               (last == 0 ? " with points pt 7" : " with lines lw 2.5") + line_colour(i - 1));
     figure.panels.push_back(std::move(panel));
   }
   figure.curves.push_back(std::move(table));

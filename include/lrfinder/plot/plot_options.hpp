@@ -57,6 +57,10 @@ class PlotOptions {
   /// Whether the axis of the losses is logarithmic. Default: false.
   LRFINDER_PLOT_OPTION(bool, log_loss) = false;
 
+  /// Whether the line of the losses has a point at each iteration. A text plot has none. Default:
+  /// false.
+  LRFINDER_PLOT_OPTION(bool, markers) = false;
+
  public:
   /// Width and height in pixels, from 320 by 240 to 20000 by 20000; a pdf has 100 pixels an inch.
   /// Fonts and lines grow with the picture, so a larger picture is sharper. Default: 800 by 600.
