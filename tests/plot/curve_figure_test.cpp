@@ -139,6 +139,12 @@ TEST_CASE("the changes of a curve that only climbs are shown as far as its losse
   CHECK(high < 1e6);
 }
 
+TEST_CASE("the change of a loss is drawn where the loss is") {
+  const std::string text = script(History({1, 2, 3, 4, 5}, {2, 1, 1.5, 900, 1}));
+  const double high = range(text, "y").second;
+  CHECK_THAT(text, contains("using 1:($2>" + lrfinder::detail::to_text(high) + "?NaN:$4)"));
+}
+
 TEST_CASE("learning rates are on a logarithmic axis unless the schedule is linear") {
   histories::Shape shape;
   shape.start_lr = 1e-3;

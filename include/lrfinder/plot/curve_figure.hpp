@@ -215,7 +215,10 @@ class CurveFigure {
 
   void add_lower_panel(const std::string& name, Drawn::Field field, Range range) {
     Panel& panel = add_panel(shortened(name, 24), {range}, 1);
-    const std::string columns = " using 1:" + std::to_string(field + 1);
+    // Where the loss is above its panel, its change would only be spikes.
+    const std::string high = gnuplot_number(drawn_.loss_axis().range.high);
+    const std::string columns = field == Drawn::change ? " using 1:($2>" + high + "?NaN:$4)"
+                                                       : " using 1:" + std::to_string(field + 1);
     for (std::size_t i = 0; i < drawn_.tables.size(); ++i) {
       panel.draw(data_of(i) + columns + " with lines lw 1.5" + line_style(i));
     }
