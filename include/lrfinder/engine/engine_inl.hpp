@@ -253,8 +253,7 @@ LRFINDER_INLINE Suggestion Engine::find(AnyLoader& train_loader, AnyLoader* val_
     found.steps = plan.steps();
     if (setup.skipped_batches() > 0) {
       found.caveat += concat(found.caveat.empty() ? "" : "; ", setup.skipped_batches(),
-                             " batches were left out, because their loss is not finite before any "
-                             "update");
+                             " batches were left out: their loss is not finite before training");
     }
     history_.found = std::move(found);
     runner->end();
@@ -264,8 +263,7 @@ LRFINDER_INLINE Suggestion Engine::find(AnyLoader& train_loader, AnyLoader* val_
   return *history_.found;
 }
 
-// Runs range tests until the range of one contains the descent. `budget`: the updates of the whole
-// search. Returns the updates of the range tests.
+// Runs range tests until one contains the descent. Returns their updates. `budget`: of the search.
 LRFINDER_INLINE std::int64_t Engine::search_range(RangeTestSettings range,
                                                   const RangeTestOptions& options,
                                                   std::int64_t budget, TrainingSetup& setup,
