@@ -24,4 +24,13 @@ if(LRFINDER_DPKG)
     set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE all)
   endif()
 endif()
+
+# Of all targets only the command is installed. Without this, cpack and `make install` would build the tests
+# and the examples first.
+set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY ON)
+if(LRFINDER_BUILD_CLI)
+  set(CPACK_INSTALL_COMMANDS
+    "\"${CMAKE_COMMAND}\" --build \"${PROJECT_BINARY_DIR}\" --target lrfinder_command")
+  set(CPACK_VERBATIM_VARIABLES ON)
+endif()
 include(CPack)

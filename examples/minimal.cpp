@@ -1,6 +1,6 @@
 // The least that a range test takes: a model, an optimizer, a criterion and a loader.
 
-#include <cstdio>
+#include <iostream>
 
 #include <torch/torch.h>
 
@@ -21,10 +21,7 @@ int main() {
   finder.range_test(*loader);  // from the rate of the optimizer up to 10
   const lrfinder::Suggestion suggestion = finder.apply_suggestion();
 
-  std::printf("The loss went from %.3g at lr %.3g to %.3g at lr %.3g (%s).\n",
-              finder.history().loss.front(), finder.history().lr.front(),
-              finder.history().loss.back(), finder.history().lr.back(),
-              to_string(finder.history().stop_reason));
-  std::printf("Model and data loader are as they were; the optimizer now trains with lr %.3g.\n",
-              suggestion.lr);
+  std::cout << finder.history() << '\n'  // how far the test went, and why it ended
+            << suggestion << '\n'        // the rate, and a caveat if there is one
+            << "Model and data loader are as they were; the optimizer now trains with that rate.\n";
 }

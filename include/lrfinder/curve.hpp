@@ -8,6 +8,12 @@
 ///     double lr = lrfinder::suggest::steepest(history);
 ///     lrfinder::plot(history, "curve.svg");
 
+/// @namespace lrfinder
+/// Everything that users may name. `docs/reference.md` lists what they need.
+
+/// @namespace lrfinder::suggest
+/// Recipes: functions that read a Suggestion off a History.
+
 #include <lrfinder/detail/system.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/csv.hpp>

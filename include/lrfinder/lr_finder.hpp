@@ -91,7 +91,7 @@ class LRFinder {
   /// the exception.
   template <class TrainLoader>
   const History& range_test(TrainLoader&& train_loader, const RangeTestOptions& options = {}) {
-    auto training = erased(train_loader, "training loader");
+    auto training = erased<Role::training>(train_loader);
     return engine_.range_test(training, nullptr, options);
   }
 
@@ -105,8 +105,8 @@ class LRFinder {
             class = std::enable_if_t<!std::is_convertible_v<ValLoader, const RangeTestOptions&>>>
   const History& range_test(TrainLoader&& train_loader, ValLoader&& val_loader,
                             const RangeTestOptions& options = {}) {
-    auto training = erased(train_loader, "training loader");
-    auto validation = erased(val_loader, "validation loader");
+    auto training = erased<Role::training>(train_loader);
+    auto validation = erased<Role::second_of_range_test>(val_loader);
     return engine_.range_test(training, &validation, options);
   }
 
@@ -131,7 +131,7 @@ class LRFinder {
   /// trains, and what range_test throws.
   template <class TrainLoader>
   Suggestion find(TrainLoader&& train_loader, const FindOptions& options = {}) {
-    auto training = erased(train_loader, "training loader");
+    auto training = erased<Role::training>(train_loader);
     return engine_.find(training, nullptr, options);
   }
 
@@ -140,8 +140,8 @@ class LRFinder {
             class = std::enable_if_t<!std::is_convertible_v<ValLoader, const FindOptions&>>>
   Suggestion find(TrainLoader&& train_loader, ValLoader&& val_loader,
                   const FindOptions& options = {}) {
-    auto training = erased(train_loader, "training loader");
-    auto validation = erased(val_loader, "validation loader");
+    auto training = erased<Role::training>(train_loader);
+    auto validation = erased<Role::second_of_find>(val_loader);
     return engine_.find(training, &validation, options);
   }
 
@@ -152,19 +152,21 @@ class LRFinder {
   ///
   /// Throws NoSuggestion before a range test, or if the curve gives no answer. After a test that
   /// failed, the message says why it failed.
-  Suggestion suggestion() const { return suggestion(suggest::steepest); }
+  [[nodiscard]] Suggestion suggestion() const { return suggestion(suggest::steepest); }
 
   /// The peak of the learning rate for a training with this plan, read off the last history by
   /// suggest::for_plan(). find() is more accurate.
   ///
   /// Throws the same as suggestion(), and InvalidOption for a plan without steps.
-  Suggestion suggestion(const TrainingPlan& plan) const {
+  [[nodiscard]] Suggestion suggestion(const TrainingPlan& plan) const {
     return suggestion([&](const History& history) { return suggest::for_plan(history, plan); });
   }
 
   /// The learning rate that `recipe` reads off the last history. `recipe`: a function of the
   /// namespace lrfinder::suggest, or a callable of your own.
-  Suggestion suggestion(const Recipe& recipe) const { return engine_.suggestion(recipe); }
+  [[nodiscard]] Suggestion suggestion(const Recipe& recipe) const {
+    return engine_.suggestion(recipe);
+  }
 
   /// Sets the suggested learning rate in the first parameter group of the optimizer whose rate is
   /// not 0. The other groups get the ratio to it that they had at this rate in the test, or keep
@@ -243,22 +245,48 @@ class LRFinder {
     }
   }
 
-  // Combines a loader with the model and the criterion.
-  template <class Loader>
-  auto erased(Loader& loader, const char* name) {
-    static_assert(detail::is_loader<Loader>,
-                  "LRFinder: a loader must be something that a range-based for loop iterates over; "
-                  "dereference the pointer that torch::data::make_data_loader returns");
-    if constexpr (detail::is_loader<Loader>) {
-      static_assert(
-          detail::is_criterion_for<Model, Criterion, detail::traits::batch_t<Loader>>,
-          "LRFinder: the criterion must be callable as criterion(output, target), where output "
-          "is what the model's forward() returns for the input of a batch, or as "
-          "criterion(model, batch), and return a torch::Tensor. A batch is a "
-          "torch::data::Example<>, a pair or tuple, or a struct of two members; other batches "
-          "need the form criterion(model, batch)");
-      return detail::erased(objective_, loader, name);
+  // What an argument of the type of a loader is.
+  enum class Role { training, second_of_range_test, second_of_find };
+
+  // Combines a loader with the model and the criterion. Of all assertions at most one fails, and
+  // nothing after it.
+  template <Role role, class Loader>
+  detail::AnyLoader erased(Loader& loader) {
+    constexpr bool is_loader = detail::is_loader<Loader>;
+    static_assert(is_loader || role != Role::training,
+                  "LRFinder: the loader must be something that a range-based for loop iterates "
+                  "over; dereference the pointer that torch::data::make_data_loader returns");
+    static_assert(is_loader || role != Role::second_of_range_test,
+                  "LRFinder: the second argument of range_test() must be a validation loader "
+                  "(dereference a pointer to one) or options, for example "
+                  "RangeTestOptions().num_iter(100)");
+    static_assert(is_loader || role != Role::second_of_find,
+                  "LRFinder: the second argument of find() must be a validation loader "
+                  "(dereference a pointer to one), a plan, for example "
+                  "TrainingPlan().steps(10000), or FindOptions");
+    if constexpr (is_loader) {
+      using Batch = detail::traits::batch_t<Loader>;
+      constexpr bool fits = detail::is_criterion_for<Model, Criterion, Batch>;
+      constexpr bool has_output = detail::has_output_for<Model, Batch>;
+      static_assert(fits || has_output || !detail::is_plain_module<Model>,
+                    "LRFinder: a torch::nn::Module has no forward(); pass the model as what it is, "
+                    "for example as std::shared_ptr<Net>");
+      static_assert(fits || has_output || detail::is_plain_module<Model>,
+                    "LRFinder: the model must have a public forward() that takes the input of a "
+                    "batch. Or pass a criterion that is callable as criterion(model, batch). A "
+                    "batch with an input is a torch::data::Example<>, a pair or tuple, or a struct "
+                    "of two members");
+      static_assert(fits || !has_output,
+                    "LRFinder: the criterion must be callable as criterion(output, target) or as "
+                    "criterion(model, batch), and return a torch::Tensor. For a function with "
+                    "default arguments pass a lambda: [](torch::Tensor output, torch::Tensor "
+                    "target) { return torch::nn::functional::cross_entropy(output, target); }");
+      if constexpr (fits) {
+        return detail::erased(objective_, loader,
+                              role == Role::training ? "training loader" : "validation loader");
+      }
     }
+    return {};
   }
 
   Objective objective_;

@@ -58,8 +58,10 @@ class PlanLR : public torch::optim::LRScheduler {
   }
 
   /// Takes the peak from the plan. Only a plan of TrainingPlan::cyclical(history) has one.
+  ///
+  /// Throws InvalidOption if the plan has no peak, and what the other constructor throws.
   PlanLR(torch::optim::Optimizer& optimizer, const TrainingPlan& plan)
-      : PlanLR(optimizer, plan, plan.peak().value_or(0)) {}
+      : PlanLR(optimizer, plan, peak_of(plan)) {}
 
   /// The plan that the scheduler follows.
   const TrainingPlan& plan() const noexcept { return plan_; }
@@ -110,6 +112,13 @@ class PlanLR : public torch::optim::LRScheduler {
   }
 
  private:
+  static double peak_of(const TrainingPlan& plan) {
+    require(plan.peak().has_value(),
+            "the plan has no peak; pass the highest learning rate, or a Suggestion, as the third "
+            "argument: PlanLR(optimizer, plan, finder.find(*loader, plan))");
+    return *plan.peak();
+  }
+
   std::vector<double> rates_at(std::int64_t step, std::vector<double> peaks) const {
     const std::size_t groups = optimizer_->param_groups().size();
     require(groups == peaks.size(), "the optimizer has ", groups,
@@ -135,12 +144,13 @@ class PlanLR : public torch::optim::LRScheduler {
   std::vector<double> peaks_;  // one for each parameter group
 };
 
-/// For torch::save() and torch::load().
+/// For torch::save().
 inline torch::serialize::OutputArchive& operator<<(torch::serialize::OutputArchive& archive,
                                                    const PlanLR& scheduler) {
   scheduler.save(archive);
   return archive;
 }
+/// For torch::load().
 inline torch::serialize::InputArchive& operator>>(torch::serialize::InputArchive& archive,
                                                   PlanLR& scheduler) {
   scheduler.load(archive);

@@ -1,6 +1,7 @@
 #include <catch2.hpp>
 #include <cmath>
 #include <limits>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,27 @@ TEST_CASE("a stop reason has a name in plain words") {
   CHECK(std::string(to_string(StopReason::non_finite_loss)) == "non-finite loss");
   CHECK(std::string(to_string(StopReason::stopped_by_caller)) == "stopped by the caller");
   CHECK(std::string(to_string(StopReason::failed)) == "failed");
+}
+
+TEST_CASE("a history prints in one line, with what a search has found after it") {
+  const auto printed = [](const auto& value) {
+    std::ostringstream text;
+    text << value;
+    return text.str();
+  };
+  CHECK(printed(StopReason::diverged) == "diverged");
+  CHECK(printed(History()) == "0 iterations");
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+  CHECK(printed(History({0.1, 0.2, 0.4, 0.8}, {nan, 2, nan, 3})) ==
+        "4 iterations, lr 0.1 to 0.8; smoothed loss nan, lowest 2 at lr 0.2");
+  History tested({0.1, 0.2}, {2.5, 1.25});
+  tested.settings.num_iter = 100;
+  tested.stop_reason = StopReason::non_finite_loss;
+  const std::string line =
+      "2 iterations, lr 0.1 to 0.2, non-finite loss; smoothed loss 2.5, lowest 1.25 at lr 0.2";
+  CHECK(printed(tested) == line);
+  tested.found.emplace().lr = 0.15;
+  CHECK(printed(tested) == line + "\nfound: lr 0.15");
 }
 
 TEST_CASE("the nearest value is the first of equally near ones") {

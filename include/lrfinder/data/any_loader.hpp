@@ -23,8 +23,8 @@ inline std::size_t hash_of_bits(const torch::Tensor& tensor) {
     const std::int64_t rows = bits.dim() > 0 && bits.numel() > 0 ? bits.size(0) : 1;
     bits = bits.view({-1}).view(torch::kByte).view({rows, -1}).sum(1).cpu();
   }
-  std::size_t hash = std::hash<std::string_view>{}(
-      {static_cast<const char*>(bits.data_ptr()), static_cast<std::size_t>(bits.nbytes())});
+  std::size_t hash =
+      std::hash<std::string_view>{}({static_cast<const char*>(bits.data_ptr()), bits.nbytes()});
   for (const std::int64_t size : tensor.sizes()) hash = 31 * hash + static_cast<std::size_t>(size);
   return hash;
 }

@@ -56,6 +56,10 @@ using model_and_batch_t = loss_t<decltype(call_criterion(
 
 }  // namespace traits
 
+/// True if the model can be called with the input of a batch, which is stacked if necessary.
+template <class Model, class Batch>
+inline constexpr bool has_output_for = is_valid<traits::output_t, Model, traits::collated_t<Batch>>;
+
 /// True if the criterion can be called with the model's output and the batch's target. The batch
 /// is stacked if necessary.
 template <class Model, class Criterion, class Batch>

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <map>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -33,9 +34,9 @@ inline const char* to_string(RangeSchedule schedule) {
   return schedule == RangeSchedule::linear ? "linear" : "exponential";
 }
 
-/// The learning rate of one iteration of a range test. It rises from \f$a\f$ = `start_lr` to
-/// \f$b\f$ = `end_lr` over \f$N\f$ = `num_iter` iterations: \f$a (b/a)^{i/(N-1)}\f$ (exponential)
-/// or \f$a + (b-a)\,i/(N-1)\f$ (linear).
+/// The learning rate of one iteration of a range test. It rises from `a` = `start_lr` to `b` =
+/// `end_lr` over `N` = `num_iter` iterations: `a (b/a)^(i/(N-1))` (exponential) or
+/// `a + (b-a) i/(N-1)` (linear).
 ///
 /// `start_lr`, `end_lr`: positive and finite. `num_iter`: at least 2.
 inline double scheduled_lr(RangeSchedule schedule, double start_lr, double end_lr,
@@ -89,6 +90,11 @@ inline const char* to_string(StopReason reason) {
                                           "stopped by the caller", "failed"};
   const auto index = static_cast<std::size_t>(reason);
   return index < std::size(names) ? names[index] : "unknown";
+}
+
+/// Prints the reason.
+inline std::ostream& operator<<(std::ostream& out, StopReason reason) {
+  return out << to_string(reason);
 }
 
 namespace detail {
@@ -155,17 +161,16 @@ struct History {
   /// if its columns have usual names. Its rows are sorted by their rates. Defined in `csv.hpp`.
   ///
   /// Throws InvalidHistory with the file, the line and the reason if the file cannot be read.
-  static History load(const std::string& path);
+  [[nodiscard]] static History load(const std::string& path);
 
   /// Loads a curve of another tool, for example
   /// `History::load("lr.csv", {smoothing_of("fastai")})`. A history that save() has written needs
   /// no `format`.
-  static History load(const std::string& path, const ForeignFormat& format);
+  [[nodiscard]] static History load(const std::string& path, const ForeignFormat& format);
 
-  /// The paired losses: \f$l_i - u_i + \bar u\f$ for the raw losses \f$l_i\f$, the untrained
-  /// losses \f$u_i\f$ of the same batches and their mean \f$\bar u\f$. What differs between the
-  /// batches cancels, and what the learning rate does remains. The raw losses if there are no
-  /// untrained losses.
+  /// The paired losses: `l[i] - u[i] + mean(u)` for the raw losses `l[i]` and the untrained losses
+  /// `u[i]` of the same batches. What differs between the batches cancels, and what the learning
+  /// rate does remains. The raw losses if there are no untrained losses.
   ///
   /// Throws InvalidHistory if the columns differ in length.
   std::vector<double> paired_loss() const {
@@ -188,7 +193,7 @@ struct History {
 
   /// Learning rate of the first parameter group whose rate is not 0.
   std::vector<double> lr;
-  /// Smoothed loss, \f$s_i = f l_i + (1-f) s_{i-1}\f$ with \f$f\f$ = `settings.smooth_f`.
+  /// Smoothed loss, `s[i] = f l[i] + (1-f) s[i-1]` with `f` = `settings.smooth_f`.
   std::vector<double> loss;
   /// The measured loss. With a validation loader, the mean loss over its samples after the update.
   /// Otherwise the loss of the training batches before the update.
@@ -213,6 +218,30 @@ struct History {
   /// The settings of the test; defaults if no test recorded the history.
   RangeTestSettings settings;
 };
+
+/// Prints what a range test did in one line, and what a search has found after it. No newline ends
+/// the last line.
+///
+///     94 iterations, lr 1e-7 to 3.27, diverged; smoothed loss 2.31, lowest 0.412 at lr 0.351
+inline std::ostream& operator<<(std::ostream& out, const History& history) {
+  using detail::rounded;
+  std::string text = std::to_string(history.size()) + " iterations";
+  if (!history.empty()) {
+    text += ", lr " + rounded(history.lr.front()) + " to " + rounded(history.lr.back());
+  }
+  if (history.settings.num_iter > 0) text += std::string(", ") + to_string(history.stop_reason);
+  if (!history.empty() && history.loss.size() == history.size()) {
+    std::size_t lowest = 0;
+    for (std::size_t i = 1; i < history.size(); ++i) {
+      if (history.loss[i] < history.loss[lowest] || std::isnan(history.loss[lowest])) lowest = i;
+    }
+    text += "; smoothed loss " + rounded(history.loss.front()) + ", lowest " +
+            rounded(history.loss[lowest]) + " at lr " + rounded(history.lr[lowest]);
+  }
+  out << text;
+  if (history.found) out << "\nfound: " << *history.found;
+  return out;
+}
 
 /// A function that reads a suggestion off a history. It throws NoSuggestion if the curve gives
 /// none.

@@ -14,9 +14,9 @@
 
 namespace lrfinder {
 
-/// Whether a smoothed loss \f$s\f$ has diverged, so that a range test stops. The rule is
-/// \f$s > best + (d-1)\,\max(|best|, spread)\f$ with \f$d\f$ = `diverge_th`. For positive losses
-/// and a small spread this is \f$s > d \cdot best\f$, the rule of pytorch-lr-finder. That rule
+/// Whether a smoothed loss `s` has diverged, so that a range test stops. The rule is
+/// `s > best + (d-1) max(|best|, spread)` with `d` = `diverge_th`. For positive losses
+/// and a small spread this is `s > d * best`, the rule of pytorch-lr-finder. That rule
 /// would stop at once if losses are negative, or if the best one is that of a lucky batch.
 ///
 /// `best_loss`: the smallest smoothed loss so far, or a loss before training. `diverge_th`: at
@@ -62,8 +62,8 @@ class DivergenceRule {
 /// Records the history of a range test, iteration by iteration. Smooths each loss, and compares it
 /// with the divergence threshold.
 ///
-/// The smoothed loss is \f$s_0 = l_0,\; s_i = f\,l_i + (1-f)\,s_{i-1}\f$ with \f$f\f$ = `smooth_f`,
-/// as in pytorch-lr-finder. On a steady descent, the smoothed loss lags by \f$(1-f)/f\f$
+/// The smoothed loss is `s[0] = l[0]`, `s[i] = f l[i] + (1-f) s[i-1]` with `f` = `smooth_f`,
+/// as in pytorch-lr-finder. On a steady descent, the smoothed loss lags by `(1-f)/f`
 /// iterations. With the default of 0.05 these are 19 iterations.
 class Recorder {
  public:

@@ -12,12 +12,12 @@
 
 namespace lrfinder {
 
-/// How a tool smooths the losses that it saves: \f$s_i = f l_i + (1-f) s_{i-1}\f$.
+/// How a tool smooths the losses that it saves: `s[i] = f l[i] + (1-f) s[i-1]`.
 struct Smoothing {
-  /// Weight \f$f\f$ of the newest loss, above 0 and at most 1. 1: no smoothing.
+  /// Weight `f` of the newest loss, above 0 and at most 1. 1: no smoothing.
   double factor = 1;
-  /// 0: \f$s_0 = l_0\f$. Otherwise the mean begins at \f$s_{-1} = 0\f$, and
-  /// \f$s_i / (1 - (1-f)^{i+c})\f$ is saved, with \f$c\f$ = `bias_correction`.
+  /// 0: `s[0] = l[0]`. Otherwise the mean begins at `s[-1] = 0`, and
+  /// `s[i] / (1 - (1-f)^(i+c))` is saved, with `c` = `bias_correction`.
   int bias_correction = 0;
 };
 

@@ -23,7 +23,7 @@ namespace lrfinder {
 /// highest loss before the lowest one, plus four times the difference of the two. Higher losses,
 /// and losses that are not finite, count as this limit. The first loss is never the lowest.
 ///
-/// Learning rates are given as \f$\log_{10} lr\f$, distances in decades. If the loss is scaled,
+/// Learning rates are given as `log10 lr`, distances in decades. If the loss is scaled,
 /// only depth() changes. If the loss is shifted, only relative_depth() changes.
 class Descent {
  public:

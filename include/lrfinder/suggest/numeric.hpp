@@ -8,8 +8,8 @@
 namespace lrfinder::detail {
 
 /// The change of a column from one value to the next, like `numpy.gradient(values)`. Inside it is
-/// \f$g_i = (y_{i+1} - y_{i-1})/2\f$. At the ends it is \f$g_0 = y_1 - y_0\f$ and \f$g_{n-1} =
-/// y_{n-1} - y_{n-2}\f$. For a single value it is 0.
+/// `g[i] = (y[i+1] - y[i-1])/2`. At the ends it is `g[0] = y[1] - y[0]` and `g[n-1] =
+/// y[n-1] - y[n-2]`. For a single value it is 0.
 ///
 /// `reach`: the change is computed from the values this many places before and after; at least 1.
 /// Near the ends the reach is shorter.
@@ -27,9 +27,10 @@ inline std::vector<double> index_gradient(const std::vector<double>& values,
 /// The derivative of `values` with respect to unevenly spaced `positions`. Inside, the result is
 /// exact for parabolas. At the ends, the difference is one-sided.
 ///
-/// With \f$h_1 = x_i - x_{i-1}\f$ and \f$h_2 = x_{i+1} - x_i\f$:
-/// \f$g_i = \frac{-h_2}{h_1(h_1+h_2)} y_{i-1} + \frac{h_2-h_1}{h_1 h_2} y_i +
-/// \frac{h_1}{h_2(h_1+h_2)} y_{i+1}\f$.
+/// With `h1 = x[i] - x[i-1]` and `h2 = x[i+1] - x[i]`:
+///
+///     g[i] = -h2/(h1 (h1+h2)) y[i-1] + (h2-h1)/(h1 h2) y[i] + h1/(h2 (h1+h2)) y[i+1]
+///
 /// The terms are added in this order, and the ends are computed in single precision, like in
 /// `torch.gradient(values, spacing=[positions])`. Needs at least two values.
 inline std::vector<double> uneven_gradient(const std::vector<float>& values,
@@ -41,8 +42,9 @@ inline std::vector<double> uneven_gradient(const std::vector<float>& values,
   gradient.front() = secant(0);
   for (std::size_t i = 1; i + 1 < values.size(); ++i) {
     const double h1 = positions[i] - positions[i - 1], h2 = positions[i + 1] - positions[i];
-    gradient[i] = -h2 / (h1 * (h1 + h2)) * values[i - 1] + (h2 - h1) / (h1 * h2) * values[i] +
-                  h1 / (h2 * (h1 + h2)) * values[i + 1];
+    const double before = values[i - 1], here = values[i], after = values[i + 1];
+    gradient[i] = -h2 / (h1 * (h1 + h2)) * before + (h2 - h1) / (h1 * h2) * here +
+                  h1 / (h2 * (h1 + h2)) * after;
   }
   gradient.back() = secant(values.size() - 2);
   return gradient;
@@ -72,9 +74,9 @@ inline double quantile(std::vector<double> values, double share) {
 
 /// Smoothing without lag: weighted averages of the losses around learning rates.
 ///
-/// With \f$u = \log_{10} lr\f$ and \f$w\f$ = `width`, the smoothed loss at \f$u\f$ is \f$\sum_i l_i
-/// K((u-u_i)/w) / \sum_i K((u-u_i)/w)\f$. The kernel is the Gaussian \f$K(t) = e^{-t^2/2}\f$, cut
-/// off at \f$|t| = 4\f$ (Nadaraya 1964, Watson 1964). It is symmetric, so it does not move a
+/// With `u = log10 lr` and `w` = `width`, the smoothed loss at `u` is `sum(l[i]
+/// K((u-u[i])/w)) / sum(K((u-u[i])/w))`. The kernel is the Gaussian `K(t) = exp(-t^2/2)`, cut
+/// off at `|t| = 4` (Nadaraya 1964, Watson 1964). It is symmetric, so it does not move a
 /// descent. The effect of the kernel does not depend on the number of iterations or on the
 /// schedule. Losses closer together than w/10 are averaged first. This widens the kernel by less
 /// than 0.1 %, and limits the work for one smoothed loss to 80 terms.
@@ -83,7 +85,7 @@ inline double quantile(std::vector<double> values, double share) {
 /// losses on either side. Outside the range of the losses it is the first or the last loss.
 ///
 /// `log_lr`: of the losses, in ascending order. `losses`: at least one is finite; losses that are
-/// not finite are left out. `width`: in decades, positive. `at`: the \f$\log_{10} lr\f$ of the
+/// not finite are left out. `width`: in decades, positive. `at`: the `log10 lr` of the
 /// results.
 inline std::vector<double> kernel_smoothed(const std::vector<double>& log_lr,
                                            const std::vector<double>& losses, double width,

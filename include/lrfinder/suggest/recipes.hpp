@@ -149,9 +149,9 @@ inline Suggestion ignite(const History& history) {
 
 /// The learning rate halfway through the longest valley. Source: fastai, `valley`, its default.
 ///
-/// Let \f$L\f$ be the length of the longest decreasing subsequence of losses, and \f$e\f$ the first
+/// Let `L` be the length of the longest decreasing subsequence of losses, and `e` the first
 /// iteration at which a subsequence of this length ends. The suggestion is the rate of iteration
-/// \f$e - L + \lfloor L/3 \rfloor + \lfloor L/6 \rfloor\f$; iteration -1 is the last one, as in
+/// `e - L + floor(L/3) + floor(L/6)`; iteration -1 is the last one, as in
 /// Python. If no loss is below an earlier one, the suggestion is the rate of the first iteration.
 /// Throws NoSuggestion on an empty history. O(n log n); fastai's loop is O(n^2).
 inline Suggestion valley(const History& history) {

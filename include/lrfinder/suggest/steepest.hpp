@@ -138,7 +138,7 @@ namespace suggest {
 /// unless the loss neither rose again nor diverged.
 ///
 /// With momentum or Adam, the loss shows the effect of a rate later. So the suggestion is the rate
-/// of \f$\sqrt a\f$ iterations before, but at most a decade lower. Here a =
+/// of `sqrt(a)` iterations before, but at most a decade lower. Here a =
 /// `settings.gradient_age`; with momentum 0.9, a is 9, which makes 3 iterations. A range test
 /// records `gradient_age`. In other histories it is 0.
 ///

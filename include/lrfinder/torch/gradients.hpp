@@ -155,10 +155,10 @@ class GradientScaler {
     if (finite_) optimizer.step();
     if (!enabled()) return true;
     if (!finite_) {
-      scale_ = static_cast<float>(scale_ * options_.backoff_factor());
+      scale_ = static_cast<float>(static_cast<double>(scale_) * options_.backoff_factor());
       growth_tracker_ = 0;
     } else if (++growth_tracker_ == options_.growth_interval()) {
-      const auto grown = static_cast<float>(scale_ * options_.growth_factor());
+      const auto grown = static_cast<float>(static_cast<double>(scale_) * options_.growth_factor());
       if (std::isfinite(grown)) scale_ = grown;
       growth_tracker_ = 0;
     }

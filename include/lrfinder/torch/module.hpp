@@ -59,6 +59,11 @@ auto& module_of(Model& model) {
   }
 }
 
+/// True for a pointer or reference to the base class of all modules, which has no forward().
+template <class Model>
+inline constexpr bool is_plain_module =
+    std::is_same_v<std::decay_t<decltype(module_of(std::declval<Model&>()))>, torch::nn::Module>;
+
 /// True for a holder or pointer that holds no module.
 template <class Model>
 bool is_empty(const Model& model) {

@@ -176,8 +176,8 @@ inline const double* momentum_of(const torch::optim::OptimizerOptions& options) 
   return momentum_of(const_cast<torch::optim::OptimizerOptions&>(options));  // only to read it
 }
 
-/// The mean age of the gradients that an update averages, in updates. For a momentum \f$\beta\f$ it
-/// is \f$\beta/(1-\beta)\f$: 9 for 0.9, and 0 without momentum. Nesterov momentum counts as plain
+/// The mean age of the gradients that an update averages, in updates. For a momentum `beta` it
+/// is `beta/(1-beta)`: 9 for 0.9, and 0 without momentum. Nesterov momentum counts as plain
 /// momentum, although its gradients are one tenth younger at 0.9.
 inline double gradient_age(const torch::optim::OptimizerOptions& options) {
   const double* const beta = momentum_of(options);
