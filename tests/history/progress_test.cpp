@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <catch2.hpp>
 #include <functional>
+#include <limits>
 #include <sstream>
 #include <string>
 
@@ -39,6 +40,17 @@ TEST_CASE("progress is one line on a terminal, updated in place") {
   progress(iteration(99, 100));
   CHECK_THAT(out.str(), contains("\r100/100  lr 1.23e-5  loss 0.432  best 0.42  0:00 left"));
   CHECK(count('\n', out) == 1);
+}
+
+TEST_CASE("progress shows no best loss before there is one") {
+  std::ostringstream out;
+  double now = 0;
+  Progress progress(out, true, "", [&now] { return now; });
+  now = 10;
+  auto first = iteration(9, 100);
+  first.best_loss = std::numeric_limits<double>::infinity();
+  progress(first);
+  CHECK(out.str() == "\r 10/100  lr 1.23e-5  loss 0.432  1:30 left\x1b[K");
 }
 
 TEST_CASE("progress is not drawn more often than eyes can follow") {

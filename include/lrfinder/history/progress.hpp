@@ -86,10 +86,11 @@ class Progress {
   std::string line(const Iteration& iteration, const std::string& end) const {
     using detail::rounded;
     const std::string total = std::to_string(iteration.num_iter);
+    const bool has_best = std::isfinite(iteration.best_loss);  // a search has none at first
+    const std::string best = has_best ? "best " + rounded(iteration.best_loss) + "  " : "";
     return detail::concat(stage_, std::setw(static_cast<int>(total.size())), iteration.index + 1,
                           '/', total, "  lr ", rounded(iteration.lr), "  loss ",
-                          rounded(iteration.loss), "  best ", rounded(iteration.best_loss), "  ",
-                          end);
+                          rounded(iteration.loss), "  ", best, end);
   }
 
   std::string time_left(const Iteration& iteration, double now) const {

@@ -178,6 +178,7 @@ class TrialTrainer {
       });
     };
     setup_.train(fingerprint, run)->restore();
+    done_.best_loss = std::fmin(done_.best_loss, trial.loss);
     return trial;
   }
 
@@ -186,11 +187,11 @@ class TrialTrainer {
 
  private:
   // Shows one update. Counts the updates of all trials together, like the iterations of one test.
+  // The best loss is that of a trial.
   void show(double lr, double loss) {
     ++done_.index;
     done_.lr = lr;
     done_.loss = loss;
-    done_.best_loss = std::fmin(done_.best_loss, loss);
     if (progress_) (*progress_)(done_);
   }
 
