@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <training.hpp>
+#include <utility>
 #include <vector>
 #include <warnings.hpp>
 
@@ -159,6 +160,17 @@ TEST_CASE("a model that writes into its input gets the batch as it was") {
   const History paired = run(true);
   CHECK(paired.raw_loss == run(false).raw_loss);
   CHECK(paired.untrained_loss.size() == paired.size());
+}
+
+TEST_CASE("a batch that the optimizer trains has its starting values in an untrained loss") {
+  Sequential tests{[] { return torch::nn::Sequential(torch::nn::Linear(4, 3)); }};
+  for (const auto& batch : tests.data) batch.data.set_requires_grad(true);
+  tests.make_optimizer = [data = tests.data](std::vector<Tensor> parameters) {
+    for (const auto& batch : data) parameters.push_back(batch.data);
+    return std::make_unique<torch::optim::SGD>(std::move(parameters),
+                                               torch::optim::SGDOptions(1e-3).momentum(0.9));
+  };
+  check(tests);
 }
 
 TEST_CASE("a loss that needs gradients is measured with them") {

@@ -183,12 +183,13 @@ class UntrainedLosses {
     const RandomState random(settings_.placement.device);
     // The model may write into a batch. Copies of the first ones show whether it does.
     const bool is_tried = tried_ < most_tried;
-    const auto copy = is_tried || writes_into_batches_ ? batch.copy() : nullptr;
+    std::shared_ptr<AnyBatch> copy;
     torch::Tensor loss;
     {
       BatchGradients gradients;
       gradients.save(batch);
-      const StartingWeights::InUse in_use(weights_);
+      const StartingWeights::InUse in_use(weights_);  // also of a batch that the optimizer trains
+      if (is_tried || writes_into_batches_) copy = batch.copy();
       loss = evaluate_only(copy ? *copy : batch, settings_, random, needs_gradients_);
     }
     random.restore();
