@@ -100,7 +100,7 @@ void check_calls(Model model, torch::optim::Optimizer& optimizer, Loader& loader
   check("range_test", [&] { finder.range_test(loader, options); });
   check("suggestion", [&] {
     try {
-      finder.suggestion();
+      static_cast<void>(finder.suggestion());
     } catch (const NoSuggestion&) {  // the batches are noise
     }
   });
@@ -111,7 +111,7 @@ void check_calls(Model model, torch::optim::Optimizer& optimizer, Loader& loader
     finder.plot(folder / "curve.gp");
     finder.history().save(folder / "curve.csv");
   });
-  check("load", [&] { History::load(folder / "curve.csv"); });
+  check("load", [&] { static_cast<void>(History::load(folder / "curve.csv")); });
   check("range_test with validation, by autocast, with a snapshot on disk", [&] {
     finder.options() = TrainingOptions().autocast(torch::kBFloat16).snapshot(Snapshot::disk);
     finder.range_test(loader, validation, options);
