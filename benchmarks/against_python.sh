@@ -2,7 +2,9 @@
 # lrfinder against pytorch-lr-finder: an MLP 784-128-10 on 10,000 samples in batches of 128, with and
 # without a validation loader of 10,000 samples. Both run in turns; prints medians and their ratio.
 #
-#   benchmarks/against_python.sh PROGRAM [ROUNDS]    PROGRAM: the built against_python; default 9
+#   benchmarks/against_python.sh PROGRAM [ROUNDS [DEVICE]]
+#
+# PROGRAM is the built against_python; default: 9 rounds on the CPU.
 #
 # Freed memory stays in both processes (see support/allocator.hpp); with DEFAULT_ALLOCATOR=1 in the
 # environment both run as glibc has it.
@@ -12,6 +14,7 @@
 set -euo pipefail
 program=$1
 rounds=${2:-9}
+device=${3:-cpu}
 python=${PYTHON:-python3}
 script=$(dirname "${BASH_SOURCE[0]}")/against_python.py
 if ! "$python" -c 'import torch, torch_lr_finder' 2>/dev/null; then
@@ -24,8 +27,8 @@ fi
 values=$(mktemp)
 trap 'rm -f "$values"' EXIT
 for ((round = 0; round < rounds; ++round)); do
-  "$program" ${DEFAULT_ALLOCATOR:+default} | sed 's/^/lrfinder /' >>"$values"
-  "$python" "$script" 2>/dev/null | grep '^train' | sed 's/^/python /' >>"$values"
+  "$program" "$device" ${DEFAULT_ALLOCATOR:+default} | sed 's/^/lrfinder /' >>"$values"
+  "$python" "$script" "$device" 2>/dev/null | grep '^train' | sed 's/^/python /' >>"$values"
 done
 sort -k1,2 -k3,3n "$values" | awk '
   { key = $1 " " $2; values[key, ++count[key]] = $3 }

@@ -2,7 +2,7 @@
 // them, saving and restoring; and what a search takes by where its batches come from.
 //
 //     range_test_speed [--device cuda] [--default-allocator]
-//                      [Google Benchmark's options, e.g. --benchmark_filter=mlp]
+//                      [--filter mlp] [--repetitions 25] [--seconds 60]
 //
 // Freed memory stays in the process, for the loop and the range test alike; with
 // --default-allocator both run as glibc has it.
@@ -54,12 +54,13 @@ const Batch& batch_of(const Task& task, std::int64_t iteration) {
 
 // Seconds an iteration of a plain training loop. It reads every loss at once, as a loop has to
 // that prints it; on an accelerator also the loop is measured that reads them all at the end.
-double loop(Task& task, std::int64_t num_iter, bool reads_at_once) {
+double loop(Task& task, std::int64_t num_iter, bool reads_at_once,
+            std::optional<at::ScalarType> dtype) {
   std::vector<torch::Tensor> losses;
   double last = 0;
   const double total = seconds(task.device, [&] {
     for (std::int64_t i = 0; i < num_iter; ++i) {
-      losses.push_back(train(task, batch_of(task, i), rate(i, num_iter)));
+      losses.push_back(train(task, batch_of(task, i), rate(i, num_iter), dtype));
       if (reads_at_once) last = losses.back().item<double>();
     }
     if (!reads_at_once) last = torch::stack(losses).cpu()[-1].item<double>();
@@ -68,18 +69,20 @@ double loop(Task& task, std::int64_t num_iter, bool reads_at_once) {
   return total / static_cast<double>(num_iter);
 }
 
+// `dtype`: of autocast, for the loop, too.
 void add_iterations(const std::string& name, const MakeTask& make_task, bool is_cpu,
-                    std::int64_t num_iter) {
+                    std::int64_t num_iter, std::optional<at::ScalarType> dtype = {}) {
   const auto add = [&](const std::string& way, const auto& work) {
     register_way(name, way, [=] { return somewhere_else(make_task, work); });
   };
-  add("loop", [=](Task& task) { return loop(task, num_iter, is_cpu); });
+  add("loop", [=](Task& task) { return loop(task, num_iter, is_cpu, dtype); });
   if (!is_cpu) {
-    add("loop, read at once", [=](Task& task) { return loop(task, num_iter, true); });
+    add("loop, read at once", [=](Task& task) { return loop(task, num_iter, true, dtype); });
   }
   for (const bool paired : {true, false}) {
     add(paired ? "range test" : "range test, not paired", [=](Task& task) {
-      lrfinder::LRFinder finder(task.model, *task.optimizer, cross_entropy);
+      lrfinder::LRFinder finder(task.model, *task.optimizer, cross_entropy,
+                                lrfinder::TrainingOptions().autocast(dtype));
       const auto& history = finder.range_test(task.batches, options(num_iter).paired(paired));
       return history.wall_seconds / static_cast<double>(num_iter);
     });
@@ -221,6 +224,8 @@ int main(int argc, char** argv) {
                  is_cpu ? 20 : 200);
   add_iterations("ResNet-18, 32x32, batch " + std::to_string(is_cpu ? 8 : 64),
                  task(resnet18, is_cpu ? 8 : 64, {3, 32, 32}), is_cpu, is_cpu ? 3 : 50);
+  add_iterations("mlp, autocast to bfloat16", task(wide(128), 128, {784}), is_cpu, 200,
+                 torch::kBFloat16);
   for (const std::int64_t num_iter : {30, 1000}) {
     add_iterations("mlp, " + std::to_string(num_iter) + " iterations", task(wide(128), 128, {784}),
                    is_cpu, num_iter);

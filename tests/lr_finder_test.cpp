@@ -840,7 +840,7 @@ TEST_CASE("tensors that only the optimizer knows are restored") {
   CHECK(before.differences(Everything(*model, optimizer, {temperature})).empty());
 }
 
-TEST_CASE("range_test on a CUDA device records what the CPU records", "[cuda]") {
+TEST_CASE("range_test on a CUDA device records what the CPU records", "[cuda][own devices]") {
   if (!torch::cuda::is_available()) {
     WARN("skipped: no CUDA device");
     return;

@@ -1,9 +1,16 @@
 #!/usr/bin/env bash
-# Builds everything and runs all tests, on a machine that may have nothing but a shell. Arguments
-# go to ctest, for example -R history or --verbose. In the environment, LRFINDER_WARNINGS_AS_ERRORS=ON
-# makes warnings errors, LRFINDER_TRAINING=OFF leaves out all that needs LibTorch, and
-# LRFINDER_BUILD_CLI=OFF the command.
+# Builds everything and runs all tests, on a machine that may have nothing but a shell.
+#
+#   tests/run.sh [--device cuda] [ARGUMENTS OF CTEST]      for example -R history or --verbose
+#
+# --device: the tests that train do it there (tests/support/test_device.hpp). In the environment,
+# LRFINDER_WARNINGS_AS_ERRORS=ON makes warnings errors, LRFINDER_TRAINING=OFF leaves out all that needs
+# LibTorch, and LRFINDER_BUILD_CLI=OFF the command.
 set -euo pipefail
+if [ "${1:-}" = --device ]; then
+  export LRFINDER_TEST_DEVICE=${2:?--device needs a name}
+  shift 2
+fi
 # shellcheck source=cmake/bootstrap.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/bootstrap.sh"
 

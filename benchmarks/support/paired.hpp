@@ -1,79 +1,110 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
+#include <cstddef>
 #include <cstdio>
-#include <map>
+#include <cstdlib>
+#include <exception>
+#include <functional>
+#include <random>
+#include <regex>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include <benchmark/benchmark.h>
-
 /// @file
-/// Benchmarks that compare: what is named "task/way" is run many times, the ways in turns that are
-/// drawn anew, and the ratio of the medians is printed for every task.
+/// Benchmarks that compare: each way of each task runs many times, all in turns that are drawn
+/// anew, and the ratio of the medians is printed for every task, as a table in Markdown.
 
-/// Prints what the ways of a task take, in relation to the first of them.
-class RatioReporter : public benchmark::ConsoleReporter {
- public:
-  void ReportRuns(const std::vector<Run>& runs) override {
-    for (const Run& run : runs) {
-      if (run.run_type != Run::RT_Iteration) continue;
-      const std::string name = run.run_name.function_name;
-      const auto slash = name.rfind('/');
-      auto& ways = tasks_[name.substr(0, slash)];
-      const std::string way = name.substr(slash + 1);
-      auto found =
-          std::find_if(ways.begin(), ways.end(), [&](const auto& w) { return w.first == way; });
-      if (found == ways.end()) found = ways.insert(ways.end(), {way, {}});
-      found->second.push_back(run.GetAdjustedRealTime());
+/// One way of a task, and the milliseconds that it took.
+struct Way {
+  std::string task, name;
+  std::function<double()> run;
+  std::vector<double> times = {};
+  std::string error = {};
+};
+
+/// All ways that are registered.
+inline std::vector<Way>& all_ways() {
+  static std::vector<Way> ways;
+  return ways;
+}
+
+/// Registers one way of a task. `run()` returns the seconds that count. The way that is registered
+/// first is what the others of its task are compared with.
+inline void register_way(const std::string& task, const std::string& name,
+                         std::function<double()> run) {
+  all_ways().push_back({task, name, std::move(run)});
+}
+
+inline void print_ways() {
+  const auto quantile = [](const std::vector<double>& sorted, std::size_t quarters) {
+    const std::size_t last = quarters * (sorted.size() - 1);
+    return (sorted[last / 4] + sorted[(last + 3) / 4]) / 2;
+  };
+  std::puts("| task | way | median ms | quartiles | ratio | runs |\n|---|---|---|---|---|---|");
+  double first = 0;
+  for (std::size_t i = 0; i < all_ways().size(); ++i) {
+    Way& way = all_ways()[i];
+    const bool is_first = i == 0 || all_ways()[i - 1].task != way.task;
+    if (is_first) first = 0;
+    std::printf("| %s | %s |", is_first ? way.task.c_str() : "", way.name.c_str());
+    if (way.times.empty()) {
+      std::printf(" %s |||||\n", way.error.empty() ? "not run" : way.error.c_str());
+      continue;
+    }
+    std::sort(way.times.begin(), way.times.end());
+    const double median = quantile(way.times, 2);
+    if (is_first) first = median;
+    std::printf(" %.4f | %.4f to %.4f | %.3f | %zu%s |\n", median, quantile(way.times, 1),
+                quantile(way.times, 3), median / first, way.times.size(),
+                way.error.empty() ? "" : (", then " + way.error).c_str());
+  }
+}
+
+/// Runs what is registered. Of the command line it reads
+///
+///     --filter REGEX     only tasks whose names match
+///     --repetitions N    times that each way runs
+///     --seconds S        then no run begins any more
+inline int run_paired(int argc, char** argv, int repetitions) {
+  double seconds = 1e9;
+  for (int i = 1; i < argc; i += 2) {
+    const std::string name = argv[i], value = i + 1 < argc ? argv[i + 1] : "";
+    if (name == "--filter") {
+      auto& ways = all_ways();
+      const auto other = [&](const Way& way) {
+        return !std::regex_search(way.task, std::regex(value));
+      };
+      ways.erase(std::remove_if(ways.begin(), ways.end(), other), ways.end());
+    } else if (name == "--repetitions") {
+      repetitions = std::stoi(value);
+    } else if (name == "--seconds") {
+      seconds = std::stod(value);
+    } else {
+      std::fprintf(stderr, "cannot make sense of '%s'\n", name.c_str());
+      return 2;
     }
   }
-
-  void Finalize() override {
-    std::printf("%-28s %-14s %12s %18s %8s\n", "task", "way", "median ms", "quartiles", "ratio");
-    for (auto& [task, ways] : tasks_) {
-      std::sort(ways.begin(), ways.end());  // "loop" comes first
-      for (auto& [way, times] : ways) {
-        std::sort(times.begin(), times.end());
-        std::printf("%-28s %-14s %12.4f %9.4f-%8.4f %8.3f\n", task.c_str(), way.c_str(),
-                    median(times), times[times.size() / 4], times[times.size() * 3 / 4],
-                    median(times) / median(ways.front().second));
+  std::vector<Way*> turns;
+  for (Way& way : all_ways()) turns.push_back(&way);
+  std::mt19937 random(1);
+  const auto start = std::chrono::steady_clock::now();
+  for (int repetition = 0; repetition < repetitions; ++repetition) {
+    std::shuffle(turns.begin(), turns.end(), random);
+    for (Way* way : turns) {
+      const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+      if (taken.count() > seconds) break;
+      if (!way->error.empty()) continue;
+      try {
+        way->times.push_back(1000 * way->run());
+      } catch (const std::exception& error) {
+        const std::string what = error.what();
+        way->error = what.substr(0, what.find('\n'));
       }
     }
   }
-
- private:
-  static double median(const std::vector<double>& sorted) {
-    return (sorted[(sorted.size() - 1) / 2] + sorted[sorted.size() / 2]) / 2;
-  }
-
-  using Times = std::vector<double>;  // of each run, in milliseconds
-  std::map<std::string, std::vector<std::pair<std::string, Times>>> tasks_;
-};
-
-/// Registers one way of a task. `run()` returns the seconds that count.
-template <class Run>
-void register_way(const std::string& task, const std::string& way, Run run) {
-  benchmark::RegisterBenchmark((task + '/' + way).c_str(),
-                               [run](benchmark::State& state) {
-                                 for (auto _ : state) state.SetIterationTime(run());
-                               })
-      ->UseManualTime()
-      ->Iterations(1)
-      ->Unit(benchmark::kMillisecond);
-}
-
-/// Runs what is registered, each `repetitions` times unless the command line says otherwise.
-inline int run_paired(int argc, char** argv, int repetitions) {
-  std::string interleaved = "--benchmark_enable_random_interleaving=true";
-  std::string repeated = "--benchmark_repetitions=" + std::to_string(repetitions);
-  std::vector<char*> arguments{argv[0], interleaved.data(), repeated.data()};
-  arguments.insert(arguments.end(), argv + 1, argv + argc);
-  auto count = static_cast<int>(arguments.size());
-  benchmark::Initialize(&count, arguments.data());
-  if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 1;
-  RatioReporter reporter;
-  benchmark::RunSpecifiedBenchmarks(&reporter);
+  print_ways();
   return 0;
 }

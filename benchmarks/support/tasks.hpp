@@ -4,11 +4,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <torch/torch.h>
+
+#include <lrfinder/torch/autocast.hpp>
 
 /// @file
 /// What the speed benchmarks train: models on made-up images, with batches that are tensors
@@ -137,11 +140,16 @@ double seconds(torch::Device device, Work&& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// One update as a training loop does it. Returns the loss.
-inline torch::Tensor train(Task& task, const Batch& batch, double lr) {
+/// One update as a training loop does it. Returns the loss. `dtype`: of autocast, if any.
+inline torch::Tensor train(Task& task, const Batch& batch, double lr,
+                           std::optional<at::ScalarType> dtype = {}) {
   for (auto& group : task.optimizer->param_groups()) group.options().set_lr(lr);
   task.optimizer->zero_grad();
-  torch::Tensor loss = cross_entropy(task.model->forward(batch.data), batch.target);
+  torch::Tensor loss;
+  {
+    const lrfinder::detail::Autocast autocast(task.device, dtype);
+    loss = cross_entropy(task.model->forward(batch.data), batch.target);
+  }
   loss.backward();
   task.optimizer->step();
   return loss.detach();

@@ -2,6 +2,7 @@
 // losses arrive some iterations late, batches have to travel, and copies have a place to choose.
 
 #include <catch2.hpp>
+#include <cstddef>
 #include <cstdint>
 #include <everything.hpp>
 #include <functional>
@@ -273,4 +274,191 @@ TEST_CASE("a model that goes to an accelerator for a search of ranks gets its ow
                           lrfinder::parallel_trials(ranks)));
   CHECK(ranks->models == 1);
   CHECK(before.differences(Everything(*model, optimizer)).empty());
+}
+
+namespace {
+
+// What the host asks of the accelerator in an iteration: the difference between two lengths.
+template <class Train>
+pretend::Counts counts_of_an_iteration(Train&& train) {
+  const auto counts_of = [&](int iterations) {
+    pretend::counts = {};
+    train(iterations);
+    return pretend::counts;
+  };
+  counts_of(15);  // the optimizer makes its state
+  const pretend::Counts few = counts_of(15), many = counts_of(30);
+  const auto each = [](std::int64_t more, std::int64_t less) { return (more - less) / 15; };
+  return {each(many.waits, few.waits), each(many.copies_to_host, few.copies_to_host),
+          each(many.copies_to_device, few.copies_to_device),
+          each(many.allocations, few.allocations)};
+}
+
+}  // namespace
+
+TEST_CASE("an iteration on an accelerator asks no more of it than a plain loop, and never waits") {
+  const bool travels = GENERATE(false, true);  // the batches, from the host
+  const auto name = GENERATE(as<std::string>(), "SGD", "Adam");
+  CAPTURE(travels, name);
+  auto loader = class_batches(5, 16, 4, 3);
+  for (auto& batch : loader) {
+    if (!travels) batch = {batch.data.to(accelerator), batch.target.to(accelerator)};
+  }
+  Net net(accelerator);
+  const auto optimizer = optimizer_of(net, name);
+  const auto loop = counts_of_an_iteration([&](int iterations) {
+    for (int i = 0; i < iterations; ++i) {
+      const auto& batch = loader[static_cast<std::size_t>(i) % loader.size()];
+      optimizer->zero_grad();
+      const auto loss = torch::cross_entropy_loss(net->forward(batch.data.to(accelerator)),
+                                                  batch.target.to(accelerator));
+      loss.backward();
+      optimizer->step();
+      loss.item<double>();  // as a loop that prints it
+    }
+  });
+  LRFinder finder(net, *optimizer, torch::nn::CrossEntropyLoss());
+  const auto test = counts_of_an_iteration([&](int iterations) {
+    finder.range_test(loader, options().end_lr(1e-3).num_iter(iterations).paired(false));
+  });
+  CHECK(loop.waits == (travels ? 3 : 1));
+  CHECK(test.waits == 0);
+  CHECK(test.copies_to_host == loop.copies_to_host);
+  CHECK(test.copies_to_device == loop.copies_to_device);
+  CHECK(test.allocations == loop.allocations);
+}
+
+TEST_CASE("a pair does not wait for an accelerator, a validation once for each kept tensor") {
+  auto loader = class_batches(5, 16, 4, 3), val_loader = class_batches(2, 10, 4, 3);
+  for (auto* batches : {&loader, &val_loader}) {
+    for (auto& batch : *batches) {
+      batch = {batch.data.to(accelerator), batch.data.slice(1, 0, 3).argmax(1).to(accelerator)};
+    }
+  }
+  Net net(accelerator);
+  torch::optim::SGD optimizer(net->parameters(), 1e-4);
+  LRFinder finder(net, optimizer, torch::nn::CrossEntropyLoss());
+  const auto test = [&](int iterations) { return options().end_lr(1e-3).num_iter(iterations); };
+  const auto paired =
+      counts_of_an_iteration([&](int iterations) { finder.range_test(loader, test(iterations)); });
+  CHECK(paired.waits == 0);
+  CHECK(paired.copies_to_host == 1);
+  CHECK(paired.copies_to_device == 0);
+  const auto validated = counts_of_an_iteration(
+      [&](int iterations) { finder.range_test(loader, val_loader, test(iterations)); });
+  CHECK(validated.waits <= 2);  // for the bits of the first kept batch, its data and its target
+  CHECK(validated.copies_to_host <= 3);
+  CHECK(validated.copies_to_device == 0);
+}
+
+TEST_CASE("the random states of all accelerators are restored") {
+  const auto loader = class_batches(5, 16, 4, 3);
+  Net net(accelerator);
+  torch::optim::SGD optimizer(net->parameters(), 1e-4);
+  auto generator = at::globalContext().defaultGenerator(torch::Device(pretend::device_type, 1));
+  const torch::Tensor before = generator.get_state();
+  bool has_drawn = false;
+  LRFinder finder(net, optimizer, [&](const torch::Tensor& output, const torch::Tensor& target) {
+    torch::rand({1}, generator);
+    has_drawn |= !same_bits(before, generator.get_state());
+    return torch::nn::functional::cross_entropy(output, target);
+  });
+  finder.range_test(loader, options());
+  CHECK(has_drawn);
+  CHECK(same_bits(before, generator.get_state()));
+}
+
+namespace {
+
+// Two layers, each on an accelerator of its own.
+struct TwoPlacesImpl : torch::nn::Module {
+  TwoPlacesImpl(torch::Device first, torch::Device second) {
+    torch::manual_seed(3);
+    hidden = register_parameter("hidden", torch::randn({4, 8}).to(first));
+    output = register_parameter("output", torch::randn({8, 3}).to(second));
+  }
+  torch::Tensor forward(const torch::Tensor& input) {
+    return input.matmul(hidden).relu().to(output.device()).matmul(output);
+  }
+  torch::Tensor hidden, output;
+};
+TORCH_MODULE(TwoPlaces);
+
+}  // namespace
+
+TEST_CASE("a model on two accelerators records what the CPU records, and gets everything back") {
+  const auto loader = class_batches(5, 16, 4, 3);
+  const auto snapshot = GENERATE(Snapshot::device, Snapshot::host, Snapshot::disk);
+  const auto record = [&](torch::Device first, torch::Device second) {
+    TwoPlaces model(first, second);
+    torch::optim::SGD optimizer(model->parameters(), torch::optim::SGDOptions(1e-4).momentum(0.9));
+    const Everything before(*model, optimizer);
+    LRFinder finder(
+        model, optimizer,
+        [](const torch::Tensor& output, const torch::Tensor& target) {
+          return torch::nn::functional::cross_entropy(output, target.to(output.device()));
+        },
+        TrainingOptions().clip_grad_norm(1).snapshot(snapshot));
+    const History history = finder.range_test(loader, options());
+    CHECK(before.differences(Everything(*model, optimizer)) == "");
+    CHECK(model->output.device() == second);
+    return history;
+  };
+  const History expected = record(torch::kCPU, torch::kCPU);
+  const History history = record(accelerator, torch::Device(pretend::device_type, 1));
+  CHECK(history.raw_loss == expected.raw_loss);
+  CHECK(history.grad_norm == expected.grad_norm);
+}
+
+TEST_CASE("an accelerator whose memory is full is an error, and everything comes back") {
+  const auto loader = class_batches(5, 16, 4, 3);
+  const auto snapshot = GENERATE(Snapshot::device, Snapshot::host);
+  Net net(accelerator);
+  torch::optim::Adam optimizer(net->parameters(), 1e-4);
+  train_once(net, optimizer, loader[0]);
+  const Everything before(*net, optimizer);
+  LRFinder finder(net, optimizer, torch::nn::CrossEntropyLoss(),
+                  TrainingOptions().snapshot(snapshot));
+  int errors = 0;
+  bool ended = false;
+  for (int granted = 0; !ended; granted += 3) {
+    pretend::allocations_to_go = granted;
+    std::string error;
+    try {
+      finder.range_test(loader, options().num_iter(3));
+      ended = true;
+    } catch (const std::exception& thrown) {
+      error = thrown.what();
+    }
+    pretend::allocations_to_go = -1;
+    CAPTURE(granted, error);
+    if (!ended) {
+      ++errors;
+      CHECK_THAT(error, contains("out of memory"));
+    }
+    CHECK(before.differences(Everything(*net, optimizer)) == "");
+  }
+  CHECK(errors > 20);
+}
+
+TEST_CASE("batches that are on an accelerator have arrived when the CPU trains on them") {
+  auto loader = class_batches(5, 16, 4, 3);
+  const auto record = [&] {
+    Net net(torch::kCPU);
+    torch::optim::SGD optimizer(net->parameters(), 1e-4);
+    LRFinder finder(net, optimizer, torch::nn::CrossEntropyLoss());
+    return finder.range_test(loader, options()).raw_loss;
+  };
+  const auto expected = record();
+  for (auto& batch : loader) batch.data = batch.data.to(accelerator);
+  CHECK(record() == expected);
+}
+
+TEST_CASE("a pinned batch may be written into again while its copy is on its way") {
+  const torch::Tensor pinned = torch::ones({3}).pin_memory();
+  pretend::sent_from = nullptr;
+  const torch::Tensor there = lrfinder::detail::on_device(pinned, accelerator);
+  CHECK(pretend::sent_from != nullptr);  // without a wait
+  CHECK(pretend::sent_from != pinned.data_ptr());
+  CHECK(same_bits(there, pinned));
 }

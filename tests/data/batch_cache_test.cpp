@@ -264,7 +264,7 @@ TEST_CASE("a batch type of the user's own is kept where it shows its tensors") {
   CHECK(warnings.texts.size() == 1);
 }
 
-TEST_CASE("sparse batches are read again") {
+TEST_CASE("sparse batches are read again", "[sparse]") {
   using Batch = std::pair<Tensor, Tensor>;
   const auto criterion = [](auto& model, const Batch& batch) {
     return torch::mse_loss(model->forward(batch.first.to_dense()), batch.second);

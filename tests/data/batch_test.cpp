@@ -174,7 +174,7 @@ TEST_CASE("a batch knows how many samples it holds") {
   CHECK_FALSE(samples_in(own::Tagged{three}));
 }
 
-TEST_CASE("tensors that are on the device already are not copied") {
+TEST_CASE("tensors that are on the device already are not copied", "[own devices]") {
   const Tensor a = torch::ones({3});
   CHECK(on_device(a, torch::kCPU).is_same(a));
   CHECK_FALSE(on_device(Tensor(), torch::kCPU).defined());

@@ -124,7 +124,8 @@ std::vector<double> search_and_train(std::size_t workers, const TrainingOptions&
   for (const auto& trial : found.trials) losses.insert(losses.end(), {trial.lr, trial.loss});
   const auto batches = pass_over(*loader);
   for (int i = 0; i < 3; ++i) {
-    losses.push_back(model->forward(next_in(*batches)).sum().template item<double>());
+    losses.push_back(
+        model->forward(on_test_device(next_in(*batches))).sum().template item<double>());
   }
   return losses;
 }

@@ -230,7 +230,7 @@ TEST_CASE("odd tensors are restored bit for bit") {
   CHECK(model->tied.is_same(model->also_tied));
 }
 
-TEST_CASE("sparse gradients are restored") {
+TEST_CASE("sparse gradients are restored", "[sparse]") {
   torch::nn::Embedding model(torch::nn::EmbeddingOptions(10, 3).sparse(true));
   SGD optimizer(model->parameters(), 1e-3);
   std::vector<TensorBatch> batches;
@@ -387,7 +387,8 @@ TEST_CASE("a view that a forward pass drew into its graph is out of it again, an
   CHECK(mean._base().is_same(all));
 }
 
-TEST_CASE("what shares a storage with the model keeps what is written to it during a test") {
+TEST_CASE("what shares a storage with the model keeps what is written to it during a test",
+          "[host memory]") {
   torch::manual_seed(7);
   const auto snapshot = GENERATE(Snapshot::device, Snapshot::host, Snapshot::disk);
   std::vector<float> array(18, 0.1F);
@@ -413,7 +414,7 @@ TEST_CASE("what shares a storage with the model keeps what is written to it duri
   for (const std::size_t other : {0U, 13U, 17U}) CHECK(array[other] == 4);
 }
 
-TEST_CASE("frozen weights may be in memory that cannot be written") {
+TEST_CASE("frozen weights may be in memory that cannot be written", "[host memory]") {
   const auto snapshot = GENERATE(Snapshot::device, Snapshot::host, Snapshot::disk);
   constexpr std::size_t size = 4096;
   void* const page = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -69,7 +69,9 @@ class Everything {
       rates_.push_back(group.options().get_lr());
       options_.push_back(&group.options());
     }
-    random_ = at::globalContext().defaultGenerator(torch::Device(torch::kCPU)).get_state();
+    for (const torch::Device device : {torch::Device(torch::kCPU), device_of_test}) {
+      random_.push_back(at::globalContext().defaultGenerator(device).get_state());
+    }
     grad_mode_ = torch::GradMode::is_enabled();
   }
 
@@ -131,6 +133,6 @@ class Everything {
   std::string optimizer_;
   std::vector<double> rates_;
   std::vector<const void*> options_;
-  torch::Tensor random_;
+  std::vector<torch::Tensor> random_;
   bool grad_mode_ = true;
 };

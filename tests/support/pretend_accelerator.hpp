@@ -7,8 +7,11 @@
 #include <functional>
 #include <limits>
 #include <set>
+#include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
+#include <warnings.hpp>
 
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/native/CPUFallback.h>
@@ -18,8 +21,8 @@
 #include <torch/version.h>
 
 /// @file
-/// A CUDA device for machines that have none, and for a LibTorch that knows CUDA by name only: it
-/// computes on the CPU, in memory that the host cannot read, and goes as far as small trainings
+/// Two CUDA devices for machines that have none, and for a LibTorch that knows CUDA by name only:
+/// they compute on the CPU, in memory that the host cannot read, and go as far as small trainings
 /// need.
 ///
 /// What it computes is there at once. But what is copied to pinned memory without blocking arrives
@@ -42,9 +45,40 @@ inline void wait_for_all() {
 /// How many copies arrived late, in all.
 inline int arrived_late = 0;
 
-/// Bytes that are free on the device, by what it says.
+/// Bytes that are free on a device, by what it says.
 inline constexpr std::size_t plenty = std::size_t{1} << 30;
 inline std::size_t free_bytes = plenty;
+
+/// How many allocations the devices grant until their memory is full; negative: any number.
+inline int allocations_to_go = -1;
+
+/// What the host has asked of the devices. What an operator does inside counts as little as inside
+/// a kernel.
+struct Counts {
+  std::int64_t waits = 0;  // for all that was asked for before
+  std::int64_t copies_to_host = 0;
+  std::int64_t copies_to_device = 0;
+  std::int64_t allocations = 0;
+};
+inline Counts counts;
+inline thread_local bool inside_operator = false;
+inline void count(std::int64_t Counts::*what) {
+  if (!inside_operator) ++(counts.*what);
+}
+
+/// The memory of the host from which the last copy has gone that the host did not wait for.
+inline const void* sent_from = nullptr;
+
+inline constexpr c10::DeviceIndex device_count = 2;
+inline thread_local c10::DeviceIndex current_device = 0;
+inline c10::Device device_of(c10::optional<at::Device> asked_for) {
+  const bool has_index = asked_for && asked_for->has_index();
+  return {device_type, has_index ? asked_for->index() : current_device};
+}
+
+/// What lies between an address of the device and the memory of the host that is behind it. No
+/// machine has an address like that: a program that reads it dies, as with a real device.
+inline constexpr std::ptrdiff_t veil = std::ptrdiff_t{1} << 60;
 
 // Memory of the device or, pinned, of the host.
 class Memory final : public c10::Allocator {
@@ -53,10 +87,22 @@ class Memory final : public c10::Allocator {
 
   at::DataPtr operator()(std::size_t bytes) const {
     void* place = bytes == 0 ? nullptr : std::malloc(bytes);
-    if (device_.is_cpu() && place) pinned().insert(place);
-    return {place, place, &release, device_};
+    if (device_.is_cpu()) {
+      if (place) pinned().insert(place);
+      return {place, place, &release, device_};
+    }
+    ++counts.allocations;
+    if (allocations_to_go >= 0 && allocations_to_go-- == 0) {
+      allocations_to_go = 0;
+      std::free(place);
+      TORCH_CHECK_WITH(OutOfMemoryError, false, "the pretended device is out of memory");
+    }
+    if (place) place = static_cast<char*>(place) + veil;
+    return {place, place, &release_veiled, device_};
   }
-  at::DeleterFnPtr raw_deleter() const override { return &release; }
+  at::DeleterFnPtr raw_deleter() const override {
+    return device_.is_cpu() ? &release : &release_veiled;
+  }
 
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 3)
   at::DataPtr allocate(std::size_t bytes) override { return (*this)(bytes); }
@@ -77,10 +123,13 @@ class Memory final : public c10::Allocator {
     pinned().erase(place);
     std::free(place);
   }
+  static void release_veiled(void* place) {
+    if (place) std::free(static_cast<char*>(place) - veil);
+  }
 
   c10::Device device_;
 };
-inline Memory memory{c10::Device(device_type, 0)};
+inline Memory memories[device_count] = {Memory({device_type, 0}), Memory({device_type, 1})};
 inline Memory pinned_memory{c10::Device(c10::kCPU)};
 
 inline at::Tensor tensor_in(c10::Storage storage, std::int64_t offset, at::IntArrayRef sizes,
@@ -94,7 +143,7 @@ inline at::Tensor tensor_in(c10::Storage storage, std::int64_t offset, at::IntAr
 
 inline at::Tensor empty_strided(at::IntArrayRef sizes, at::IntArrayRef strides,
                                 c10::optional<at::ScalarType> dtype, c10::optional<at::Layout>,
-                                c10::optional<at::Device>, c10::optional<bool>) {
+                                c10::optional<at::Device> device, c10::optional<bool>) {
   const auto type = c10::scalarTypeToTypeMeta(dtype.value_or(at::kFloat));
   std::size_t elements = 1;
   for (std::size_t i = 0; i < sizes.size(); ++i) {
@@ -102,6 +151,7 @@ inline at::Tensor empty_strided(at::IntArrayRef sizes, at::IntArrayRef strides,
   }
   if (std::find(sizes.begin(), sizes.end(), 0) != sizes.end()) elements = 0;
   const std::size_t bytes = elements * type.itemsize();
+  Memory& memory = memories[device_of(device).index()];
   auto storage = c10::make_intrusive<c10::StorageImpl>(c10::StorageImpl::use_byte_size_t(), bytes,
                                                        memory(bytes), &memory, /*resizable=*/true);
   return tensor_in(c10::Storage(std::move(storage)), 0, sizes, strides, type);
@@ -135,7 +185,7 @@ inline at::Tensor unveiled(const at::Tensor& tensor) {
   if (tensor.is_cpu()) return tensor;
   auto* const place = static_cast<char*>(tensor.storage().unsafeGetStorageImpl()->data_ptr().get());
   const auto offset = static_cast<std::size_t>(tensor.storage_offset()) * tensor.itemsize();
-  return at::from_blob(place + offset, tensor.sizes(), tensor.strides(),
+  return at::from_blob(place ? place - veil + offset : place, tensor.sizes(), tensor.strides(),
                        torch::dtype(tensor.scalar_type()));
 }
 
@@ -145,10 +195,15 @@ inline at::Tensor view(const at::Tensor& self, at::IntArrayRef sizes) {
 }
 
 inline at::Tensor& copy(at::Tensor& to, const at::Tensor& from, bool non_blocking) {
+  if (to.is_cpu() || from.is_cpu()) {
+    count(to.is_cpu() ? &Counts::copies_to_host : &Counts::copies_to_device);
+    if (!non_blocking) count(&Counts::waits);
+    if (non_blocking && from.is_cpu()) sent_from = from.storage().data_ptr().get();
+  }
   if (non_blocking && to.is_cpu() && Memory::pinned().count(to.storage().data_ptr().get()) > 0) {
     const at::Tensor arriving = at::empty(to.sizes(), to.options().pinned_memory(false));
     arriving.copy_(unveiled(from));
-    to.fill_(std::numeric_limits<double>::quiet_NaN());
+    to.is_floating_point() ? to.fill_(std::numeric_limits<double>::quiet_NaN()) : to.fill_(-1);
     on_their_way.emplace_back([to, arriving] { to.copy_(arriving); });
   } else {
     unveiled(to).copy_(unveiled(from));
@@ -172,7 +227,8 @@ inline at::Tensor pin_memory(const at::Tensor& self, c10::optional<at::Device>) 
 
 inline at::Tensor copy_from_and_resize(const at::Tensor& self, const at::Tensor& to) {
   if (self.sizes() != to.sizes()) {
-    const at::Tensor fresh = pretend::empty(self.sizes(), to.scalar_type(), {}, {}, {}, {});
+    const at::Tensor fresh =
+        pretend::empty(self.sizes(), to.scalar_type(), {}, to.device(), {}, {});
     to.unsafeGetTensorImpl()->set_storage_keep_dtype(fresh.storage());
     to.unsafeGetTensorImpl()->set_sizes_and_strides(fresh.sizes(), fresh.strides());
   }
@@ -188,24 +244,78 @@ inline at::Tensor& set_storage(at::Tensor& self, at::Storage storage, std::int64
 }
 
 inline void compute_on_cpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
-  at::native::cpu_fallback(op, stack);
+  // Those whose result the host reads, or has to know the size of.
+  static const std::set<std::string> waiting{"aten::_local_scalar_dense", "aten::equal",
+                                             "aten::nonzero", "aten::masked_select"};
+  if (waiting.count(op.schema().name()) > 0) {
+    count(&Counts::waits);
+    count(&Counts::copies_to_host);
+  }
+  const bool was_inside = std::exchange(inside_operator, true);
+  const Warnings unheard;  // of how the fallback gets its results back
+  try {
+    at::native::cpu_fallback(op, stack);
+  } catch (...) {
+    inside_operator = was_inside;
+    throw;
+  }
+  inside_operator = was_inside;
 }
 
-// One device with one queue.
+// Its schema does not say that it writes the running statistics.
+inline std::tuple<at::Tensor, at::Tensor, at::Tensor> batch_norm(
+    const at::Tensor& input, const c10::optional<at::Tensor>& weight,
+    const c10::optional<at::Tensor>& bias, const c10::optional<at::Tensor>& mean,
+    const c10::optional<at::Tensor>& variance, bool training, double momentum, double eps) {
+  const auto on_host = [](const c10::optional<at::Tensor>& tensor) {
+    return tensor && tensor->defined() ? unveiled(*tensor) : at::Tensor();
+  };
+  const auto [output, saved_mean, saved_variance] =
+      at::native_batch_norm(unveiled(input), on_host(weight), on_host(bias), on_host(mean),
+                            on_host(variance), training, momentum, eps);
+  const bool was_inside = std::exchange(inside_operator, true);
+  const auto back = [&](const at::Tensor& tensor) { return tensor.to(input.device()); };
+  std::tuple<at::Tensor, at::Tensor, at::Tensor> results(back(output), back(saved_mean),
+                                                         back(saved_variance));
+  inside_operator = was_inside;
+  return results;
+}
+
+// LibTorch's CPU has none, so this is put together from others, with their gradients.
+inline std::tuple<at::Tensor, at::Tensor, at::Tensor> fused_lstm_cell(
+    const at::Tensor& input, const at::Tensor& hidden, const at::Tensor& cell,
+    const c10::optional<at::Tensor>& input_bias, const c10::optional<at::Tensor>& hidden_bias) {
+  at::Tensor sum = input + hidden;
+  if (input_bias && input_bias->defined()) sum = sum + *input_bias + *hidden_bias;
+  const auto gates = sum.chunk(4, 1);
+  const at::Tensor next = gates[1].sigmoid() * cell + gates[0].sigmoid() * gates[2].tanh();
+  return {gates[3].sigmoid() * next.tanh(), next, sum};
+}
+
+// Each device has one queue.
 class Guard final : public c10::impl::DeviceGuardImplInterface {
  public:
   c10::DeviceType type() const override { return device_type; }
-  c10::Device exchangeDevice(c10::Device) const override { return getDevice(); }
-  c10::Device getDevice() const override { return {device_type, 0}; }
-  void setDevice(c10::Device) const override {}
-  void uncheckedSetDevice(c10::Device) const noexcept override {}
-  c10::DeviceIndex deviceCount() const noexcept override { return 1; }
+  c10::Device exchangeDevice(c10::Device device) const override {
+    return {device_type, std::exchange(current_device, device.index())};
+  }
+  c10::Device getDevice() const override { return {device_type, current_device}; }
+  void setDevice(c10::Device device) const override { current_device = device.index(); }
+  void uncheckedSetDevice(c10::Device device) const noexcept override {
+    current_device = device.index();
+  }
+  c10::DeviceIndex deviceCount() const noexcept override { return device_count; }
 
-  c10::Stream getStream(c10::Device) const noexcept override { return queue(); }
-  c10::Stream getDefaultStream(c10::Device) const override { return queue(); }
-  c10::Stream exchangeStream(c10::Stream) const noexcept override { return queue(); }
+  c10::Stream getStream(c10::Device device) const noexcept override { return queue(device); }
+  c10::Stream getDefaultStream(c10::Device device) const override { return queue(device); }
+  c10::Stream exchangeStream(c10::Stream stream) const noexcept override {
+    return queue(stream.device());
+  }
   bool queryStream(const c10::Stream&) const override { return on_their_way.empty(); }
-  void synchronizeStream(const c10::Stream&) const override { wait_for_all(); }
+  void synchronizeStream(const c10::Stream&) const override {
+    count(&Counts::waits);
+    wait_for_all();
+  }
 
   // An event is how often it has been asked for.
   void record(void** event, const c10::Stream&, c10::DeviceIndex, c10::EventFlag) const override {
@@ -223,7 +333,9 @@ class Guard final : public c10::impl::DeviceGuardImplInterface {
   }
 
  private:
-  c10::Stream queue() const { return c10::Stream(c10::Stream::DEFAULT, getDevice()); }
+  static c10::Stream queue(c10::Device device) {
+    return c10::Stream(c10::Stream::DEFAULT, device_of(device));
+  }
 };
 C10_REGISTER_GUARD_IMPL(CUDA, Guard);  // NOLINT
 
@@ -238,17 +350,25 @@ struct Hooks final : at::CUDAHooksInterface {
   bool isAvailable() const { return true; }
   bool hasPrimaryContext(std::int64_t) const { return true; }
   bool hasPrimaryContext(c10::DeviceIndex) const { return true; }
-  int getNumGPUs() const { return 1; }
-  const at::Generator& getDefaultCUDAGenerator(c10::DeviceIndex = -1) const { return generator(); }
-  const at::Generator& getDefaultGenerator(c10::DeviceIndex = -1) const { return generator(); }
+  int getNumGPUs() const { return device_count; }
+  decltype(std::declval<at::CUDAHooksInterface>().current_device()) current_device() const {
+    return pretend::current_device;
+  }
+  const at::Generator& getDefaultCUDAGenerator(c10::DeviceIndex index = -1) const {
+    return generator(index);
+  }
+  const at::Generator& getDefaultGenerator(c10::DeviceIndex index = -1) const {
+    return generator(index);
+  }
   at::Allocator* getPinnedMemoryAllocator() const { return &pinned_memory; }
   bool isPinnedPtr(void* place) const { return Memory::pinned().count(place) > 0; }
   bool isPinnedPtr(const void* place) const { return Memory::pinned().count(place) > 0; }
 
  private:
-  static const at::Generator& generator() {
-    static const at::Generator the_only = at::detail::createCPUGenerator(1);
-    return the_only;
+  static const at::Generator& generator(c10::DeviceIndex index) {
+    static const at::Generator all[device_count] = {at::detail::createCPUGenerator(1),
+                                                    at::detail::createCPUGenerator(2)};
+    return all[index < 0 ? pretend::current_device : index];
   }
 };
 }  // namespace pretend
@@ -269,9 +389,14 @@ TORCH_LIBRARY_IMPL(aten, CUDA, library) {
   library.impl("copy_", &pretend::copy);
   library.impl("_copy_from", &pretend::copy_from);
   library.impl("_copy_from_and_resize", &pretend::copy_from_and_resize);
+  library.impl("native_batch_norm", &pretend::batch_norm);
   library.impl("is_pinned", &pretend::is_pinned);
   library.impl("_pin_memory", &pretend::pin_memory);
   library.impl("set_.source_Storage_storage_offset", &pretend::set_storage);
+}
+
+TORCH_LIBRARY_IMPL(aten, AutogradCUDA, library) {
+  library.impl("_thnn_fused_lstm_cell", &pretend::fused_lstm_cell);
 }
 
 /// What is asked for by name, where CUDA is there. The program has to export it.

@@ -8,6 +8,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <test_device.hpp>
 #include <utility>
 #include <vector>
 
@@ -45,8 +46,8 @@ inline std::vector<TensorBatch> class_batches(int count, int size, int features,
   auto generator = at::detail::createCPUGenerator(seed);
   std::vector<TensorBatch> batches;
   for (int i = 0; i < count; ++i) {
-    batches.emplace_back(torch::randn({size, features}, generator),
-                         torch::randint(0, classes, {size}, generator));
+    batches.emplace_back(on_test_device(torch::randn({size, features}, generator)),
+                         on_test_device(torch::randint(0, classes, {size}, generator)));
   }
   return batches;
 }

@@ -51,7 +51,8 @@ class UsersAutocast {
 
 }  // namespace
 
-TEST_CASE("a layer computes in bfloat16 while autocast lives, and in float32 after it") {
+TEST_CASE("a layer computes in bfloat16 while autocast lives, and in float32 after it",
+          "[own devices]") {
   torch::nn::Linear layer(4, 3);
   const auto input = torch::ones({2, 4});
   {
@@ -90,7 +91,7 @@ TEST_CASE("the state of autocast comes back after an exception") {
   CHECK(autocast_of_this_thread() == before);
 }
 
-TEST_CASE("a user's own autocast comes back") {
+TEST_CASE("a user's own autocast comes back", "[own devices]") {
   const std::string outside = autocast_of_this_thread();
   torch::nn::Linear layer(4, 3);
   const auto input = torch::ones({2, 4});
@@ -112,7 +113,8 @@ TEST_CASE("a user's own autocast comes back") {
   CHECK(autocast_of_this_thread() == outside);
 }
 
-TEST_CASE("every pass sees the present weights, inside a user's own autocast too") {
+TEST_CASE("every pass sees the present weights, inside a user's own autocast too",
+          "[own devices]") {
   const auto dtype =
       GENERATE(std::optional<at::ScalarType>(), std::optional<at::ScalarType>(torch::kBFloat16));
   const auto weight = torch::ones({1, 1}, torch::requires_grad());
@@ -184,9 +186,10 @@ TEST_CASE("half serves on the CPU where LibTorch has it") {
   CHECK(layer(torch::ones({2, 4})).scalar_type() == torch::kHalf);
 }
 
-TEST_CASE("autocast on CUDA serves half and bfloat16, and leaves the CPU alone", "[cuda]") {
-  if (!torch::cuda::is_available()) {
-    WARN("skipped: no CUDA device");
+TEST_CASE("autocast on CUDA serves half and bfloat16, and leaves the CPU alone",
+          "[cuda][own devices]") {
+  if (!torch::cuda::is_available() || (is_simulated && !has_autocast(torch::kCPU, torch::kHalf))) {
+    WARN("skipped: no CUDA device that has half precision");
     return;
   }
   const torch::Device cuda(torch::kCUDA);

@@ -65,7 +65,7 @@ std::vector<double> numbers(Batches& batches, int count) {
 }
 
 std::vector<double> loaded_numbers(const AnyLoader& loader, int count) {
-  return numbers(*loader.iterate(torch::kCPU), count);
+  return numbers(*loader.iterate(device_of_test), count);
 }
 
 }  // namespace kept_batches_test
@@ -75,7 +75,7 @@ using namespace kept_batches_test;
 TEST_CASE("kept batches are those of the loader, with the same random numbers between them") {
   Setup<DrawingLoader> setup;
   const auto expected = loaded_numbers(setup.any, 7);
-  TrainingBatches batches(setup.any, torch::kCPU, 1 << 20);
+  TrainingBatches batches(setup.any, device_of_test, 1 << 20);
   CHECK(numbers(batches, 7) == expected);
   setup.loader.loaded = 0;
   CHECK(numbers(batches, 7) == expected);
@@ -85,7 +85,7 @@ TEST_CASE("kept batches are those of the loader, with the same random numbers be
 TEST_CASE("a longer training goes on in the loader after the kept batches") {
   Setup<DrawingLoader> setup;
   const auto expected = loaded_numbers(setup.any, 11);
-  TrainingBatches batches(setup.any, torch::kCPU, 1 << 20);
+  TrainingBatches batches(setup.any, device_of_test, 1 << 20);
   numbers(batches, 4);
   batches.stop();
   setup.loader.loaded = 0;
@@ -96,7 +96,7 @@ TEST_CASE("a longer training goes on in the loader after the kept batches") {
 TEST_CASE("batches that take too much memory are loaded again, and a warning says so once") {
   Setup<DrawingLoader> setup;
   const auto expected = loaded_numbers(setup.any, 7);
-  TrainingBatches batches(setup.any, torch::kCPU, 30);  // a batch has 8 bytes
+  TrainingBatches batches(setup.any, device_of_test, 30);  // a batch has 8 bytes
   const Warnings warnings;
   for (int training = 0; training < 3; ++training) {
     CHECK(numbers(batches, 7) == expected);
@@ -110,7 +110,7 @@ TEST_CASE("batches that take too much memory are loaded again, and a warning say
 TEST_CASE("without a cache every training loads its batches") {
   Setup<DrawingLoader> setup;
   const auto expected = loaded_numbers(setup.any, 7);
-  TrainingBatches batches(setup.any, torch::kCPU, 0);
+  TrainingBatches batches(setup.any, device_of_test, 0);
   const Warnings warnings;
   setup.loader.loaded = 0;
   for (int training = 0; training < 2; ++training) CHECK(numbers(batches, 7) == expected);
@@ -120,7 +120,7 @@ TEST_CASE("without a cache every training loads its batches") {
 
 TEST_CASE("a loader without batches is found out at the start") {
   Setup<std::vector<TensorBatch>> setup;
-  TrainingBatches batches(setup.any, torch::kCPU, 1 << 20);
+  TrainingBatches batches(setup.any, device_of_test, 1 << 20);
   CHECK_THROWS_AS(batches.start(), lrfinder::EmptyLoader);
 }
 
@@ -136,7 +136,7 @@ TEST_CASE("kept batches that were written into are loaded again") {
   }
   const auto expected = loaded_numbers(setup.any, 20);
   const Warnings warnings;
-  TrainingBatches batches(setup.any, torch::kCPU, 1 << 20);
+  TrainingBatches batches(setup.any, device_of_test, 1 << 20);
   for (int i = 0; i <= training; ++i) CHECK(numbers(batches, 20) == expected);
   batches.start();
   for (int i = 0; i < batch; ++i) batches.next();
@@ -153,7 +153,7 @@ TEST_CASE("batches that require gradients are loaded again") {
   const auto leaf = torch::ones({1, 1}, torch::requires_grad());
   setup.loader.emplace_back(is_leaf ? leaf : leaf * 2, torch::zeros({1, 1}));
   const Warnings warnings;
-  TrainingBatches batches(setup.any, torch::kCPU, 1 << 20);
+  TrainingBatches batches(setup.any, device_of_test, 1 << 20);
   for (int training = 0; training < 3; ++training) {
     batches.start();
     CHECK(batches.next()->tensors().tensors[0].is_same(setup.loader[0].data));
@@ -172,7 +172,7 @@ TEST_CASE("gradients that a training leaves on batches are taken off, kept or no
   const auto gradient = torch::ones({1, 1});
   if (had_gradient) leaf.mutable_grad() = gradient;
   const Warnings warnings;
-  TrainingBatches batches(setup.any, torch::kCPU, max_bytes);
+  TrainingBatches batches(setup.any, device_of_test, max_bytes);
   for (int training = 0; training < 4; ++training) {
     batches.start();
     const auto input = batches.next()->tensors().tensors[0];
@@ -199,7 +199,7 @@ TEST_CASE("the batches of a long training can go, though their gradients are tak
     Iterator end() const { return {}; }
   };
   Setup<Endless> setup;
-  TrainingBatches batches(setup.any, torch::kCPU, 0);
+  TrainingBatches batches(setup.any, device_of_test, 0);
   batches.start();
   std::vector<c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>> inputs;
   for (int i = 0; i < 1000; ++i) {
@@ -279,7 +279,7 @@ TEST_CASE("a pass over validation batches ends where it should, kept or not") {
   for (int i = 0; i < 5; ++i) {
     setup.loader.emplace_back(torch::full({1, 1}, static_cast<double>(i)), torch::zeros({1, 1}));
   }
-  ValidationBatches batches(setup.any, torch::kCPU, 3, max_bytes);
+  ValidationBatches batches(setup.any, device_of_test, 3, max_bytes);
   const Warnings warnings;
   for (int run = 0; run < 2; ++run) {
     batches.start();

@@ -184,7 +184,7 @@ TEST_CASE("gradients are clipped by value before the update") {
   CHECK(history.grad_norm.size() == 10);
 }
 
-TEST_CASE("clip_grad_value names the gradients that it cannot clip") {
+TEST_CASE("clip_grad_value names the gradients that it cannot clip", "[sparse]") {
   torch::nn::Embedding embedding(torch::nn::EmbeddingOptions(10, 3).sparse(true));
   const Tensor complex = torch::randn({2}, torch::kComplexDouble).requires_grad_(true);
   SGD with_sparse(embedding->parameters(), SGDOptions(1e-3));
@@ -264,7 +264,7 @@ TEST_CASE("the gradient norm is recorded when asked for, and otherwise not") {
   CHECK(with_norm.raw_loss == plain.raw_loss);
 }
 
-TEST_CASE("the norm of sparse gradients is recorded too") {
+TEST_CASE("the norm of sparse gradients is recorded too", "[sparse]") {
   torch::nn::Embedding model(torch::nn::EmbeddingOptions(10, 3).sparse(true));
   SGD optimizer(model->parameters(), SGDOptions(1e-3));
   const auto with_norm = TrainingOptions().record_grad_norm(true);
@@ -311,8 +311,9 @@ TEST_CASE("what user code leaves of grad mode and autocast is put right") {
   CHECK_FALSE(lrfinder::detail::autocast_mode(torch::kCPU).enabled);
 }
 
-TEST_CASE("half precision runs with a gradient scaler, and records the steps that it skips") {
-  if (!lrfinder::detail::has_autocast(torch::kCPU, torch::kHalf)) {
+TEST_CASE("half precision runs with a gradient scaler, and records the steps that it skips",
+          "[half]") {
+  if (!lrfinder::detail::has_autocast(device_of_test.type(), torch::kHalf)) {
     auto model = linear_classifier();
     SGD optimizer(model->parameters(), SGDOptions(1e-3));
     LRFinder finder(model, optimizer, cross_entropy, TrainingOptions().autocast(torch::kHalf));

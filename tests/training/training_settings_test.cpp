@@ -20,7 +20,8 @@ torch::optim::SGD one_group() { return sgd_with_rates({1e-3}); }
 
 }  // namespace
 
-TEST_CASE("a training without options is on the CPU, unscaled, and keeps nothing") {
+TEST_CASE("a training without options is on the CPU, unscaled, and keeps nothing",
+          "[own devices]") {
   auto optimizer = one_group();
   const auto settings = settings_of({}, optimizer);
   CHECK(settings.placement.device.is_cpu());

@@ -270,7 +270,7 @@ TEST_CASE("with a validation loader nothing is paired") {
   CHECK(finder.history().untrained_loss.empty());
 }
 
-TEST_CASE("a model with a sparse buffer is not paired, and a warning says why") {
+TEST_CASE("a model with a sparse buffer is not paired, and a warning says why", "[sparse]") {
   torch::manual_seed(1);
   auto model = small_classifier();
   model->register_buffer("sparse", torch::eye(3).to_sparse());

@@ -207,13 +207,15 @@ T with_leaves(const T& value, const Map& map) {
   }
 }
 
-/// Returns the tensor on `device`. The host does not wait for the copy. The copy goes through
-/// pinned memory if the device supports that.
+/// Returns the tensor on `device`. The host does not wait for a copy to a device, which goes
+/// through pinned memory of its own if the device supports that: the loader may write into its
+/// batch again.
 inline torch::Tensor on_device(const torch::Tensor& tensor, torch::Device device) {
   if (!tensor.defined() || tensor.device() == device) return tensor;
   const bool pins = device.is_cuda() && tensor.is_cpu() && tensor.layout() == torch::kStrided;
-  return (pins && !tensor.is_pinned() ? tensor.pin_memory() : tensor)
-      .to(tensor.options().device(device), /*non_blocking=*/true);
+  const torch::Tensor source =
+      pins ? torch::empty_like(tensor, tensor.options().pinned_memory(true)).copy_(tensor) : tensor;
+  return source.to(tensor.options().device(device), /*non_blocking=*/!device.is_cpu());
 }
 
 /// Returns the same value with all its tensors on `device`.

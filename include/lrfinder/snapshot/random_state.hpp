@@ -5,17 +5,25 @@
 #include <utility>
 #include <vector>
 
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/torch.h>
 
 namespace lrfinder::detail {
 
-/// The state of the default random generators of the CPU and of one device. Leaves out a device for
-/// which LibTorch has no generator.
+/// The state of the default random generators of the CPU, of one device, and of all others of its
+/// type: a model may be on several. Leaves out a device for which LibTorch has no generator.
 class RandomState {
  public:
   explicit RandomState(torch::Device device) {
     save(torch::Device(torch::kCPU));
-    if (device.type() != torch::kCPU) save(device);
+    if (device.is_cpu()) return;
+    save(device);
+    const c10::impl::VirtualGuardImpl guard(device.type());
+    for (int index = 0; index < guard.deviceCount(); ++index) {
+      if (index != device.index()) {
+        save(torch::Device(device.type(), static_cast<c10::DeviceIndex>(index)));
+      }
+    }
   }
 
   /// Whether random numbers have been drawn since the state was saved.

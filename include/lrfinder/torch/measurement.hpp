@@ -79,7 +79,8 @@ class DeviceMeasurement {
     for (const auto& metric : metrics) add(metric.second);
     if (on_device.empty()) return;
     const torch::NoGradGuard without_gradients;
-    const torch::Tensor stacked = torch::stack(on_device);
+    const torch::Tensor stacked =
+        on_device.size() == 1 ? on_device.front().reshape({1}) : torch::stack(on_device);
     if (!stacked.is_cuda()) {  // other devices may lack pinned memory or events
       copy_ = stacked.cpu();
       return;

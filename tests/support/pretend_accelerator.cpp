@@ -1,0 +1,3 @@
+// The library that a program loads for LRFINDER_TEST_DEVICE=simulated.
+
+#include "pretend_accelerator.hpp"
