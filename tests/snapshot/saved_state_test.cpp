@@ -248,7 +248,7 @@ TEST_CASE("sparse gradients are restored", "[sparse]") {
   CHECK(model->weight.grad().is_same(gradient));
 }
 
-TEST_CASE("buffers in compressed sparse layouts are restored") {
+TEST_CASE("buffers in compressed sparse layouts are restored", "[sparse]") {
   const Warnings of_libtorch;
   const auto layout = GENERATE(at::kSparseCsr, at::kSparseCsc, at::kSparseBsr);
   const auto sparse = [&](const Tensor& dense) {
