@@ -23,6 +23,11 @@ WeightedBatch to_device(const WeightedBatch& batch, torch::Device device) {
   return {batch.images.to(device), batch.labels.to(device), batch.weights.to(device)};
 }
 
+// Its tensors, so that batches can be kept for a second use.
+std::vector<torch::Tensor> tensors_in(const WeightedBatch& batch) {
+  return {batch.images, batch.labels, batch.weights};
+}
+
 // A loader is anything that a range-based for loop walks: a vector of batches, for one.
 std::vector<WeightedBatch> make_loader(const torch::Tensor& images, const torch::Tensor& labels,
                                        const torch::Tensor& weights) {

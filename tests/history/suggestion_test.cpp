@@ -59,4 +59,13 @@ TEST_CASE("a chosen rate that was not tried has a line of its own") {
   CHECK(printed(suggestion) == (suggestion.lr < 0.01
                                     ? "lr 0.002\n* lr 0.002  no trial" + trial
                                     : "lr 0.05" + trial + "\n* lr 0.05  no trial"));
+  suggestion.steps = 3000;
+  CHECK_THAT(printed(suggestion), contains("  carried to 3000 steps"));
+}
+
+TEST_CASE("the line of an unsteady trial says so") {
+  Suggestion suggestion;
+  suggestion.lr = 0.01;
+  suggestion.trials = {{0.01, 100, 0.25, false, {}, true}};
+  CHECK(printed(suggestion) == "lr 0.01\n* lr 0.01  loss 0.25 after 100 updates, unsteady");
 }

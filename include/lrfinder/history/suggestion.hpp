@@ -69,11 +69,12 @@ struct Suggestion {
 };
 
 /// Prints the rate with its interval, a line for each rate tried, and the caveat. The line of a
-/// rate shows its longest trial. A star marks the suggested rate. No newline ends the last line.
+/// rate shows its longest trial. A star marks the suggested rate, which the best of the longest
+/// trials carries to the length of the training. No newline ends the last line.
 ///
 ///     lr 0.02, interval 0.01 to 0.04, after 460 updates
 ///       lr 0.01  loss 0.4 after 180 updates
-///     * lr 0.02  no trial
+///     * lr 0.02  carried to 10000 steps
 ///       lr 0.1  loss inf after 7 updates, diverged
 ///     caveat: ...
 inline std::ostream& operator<<(std::ostream& out, const Suggestion& suggestion) {
@@ -94,7 +95,8 @@ inline std::ostream& operator<<(std::ostream& out, const Suggestion& suggestion)
       text += trial ? "loss " + rounded(trial->loss) + " after " + std::to_string(trial->updates) +
                           " updates" + (trial->diverged ? ", diverged" : "") +
                           (trial->unsteady ? ", unsteady" : "")
-                    : "no trial";
+              : suggestion.steps > 0 ? "carried to " + std::to_string(suggestion.steps) + " steps"
+                                     : "no trial";
     }
   }
   if (!suggestion.caveat.empty()) text += "\ncaveat: " + detail::printable(suggestion.caveat);

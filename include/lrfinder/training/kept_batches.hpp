@@ -93,8 +93,8 @@ class BatchCache {
   // Returns why a batch cannot be kept; empty if it can.
   std::string obstacle_to(const VisibleTensors& visible) {
     if (!visible.are_all) {
-      return "a batch holds sparse tensors, or is of a type that needs a function tensors_in(), "
-             "which shows its tensors, and probably to_device() and batch_size(), too";
+      return "a batch holds sparse tensors, or its type has no function tensors_in(), which shows "
+             "its tensors";
     }
     if (visible.require_grad) return "a batch requires gradients";
     bytes_ += visible.bytes;
@@ -129,7 +129,8 @@ class TrainingBatches {
   TrainingBatches(const AnyLoader& loader, torch::Device device, std::int64_t max_bytes)
       : loader_(loader),
         device_(device),
-        cache_(max_bytes, "cache_training", "training batches are loaded again in every trial") {}
+        cache_(max_bytes, "cache_training",
+               "training batches are loaded again in every trial, and a stream yields others") {}
 
   /// Begins a training: goes to its first batch. Throws EmptyLoader if there is none.
   void start() {
