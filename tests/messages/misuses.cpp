@@ -1,5 +1,5 @@
-// Likely slips, which must not compile. check_messages.cmake compares what the compiler says with the
-// comments: `says:` is part of the only error of the function that follows.
+// Likely slips, which must not compile. check_messages.cmake compares what the compiler says with
+// the comments: `says:` is part of the only error of the function that follows.
 
 #include <memory>
 #include <vector>

@@ -43,7 +43,8 @@ class ProcessState {
     note("default type", torch::get_default_dtype().name());
     note("threads of LibTorch", concat(at::get_num_threads(), " ", at::get_num_interop_threads()));
     note("deterministic algorithms", at::globalContext().deterministicAlgorithms());
-    note("random state", at::globalContext().defaultGenerator(torch::kCPU).get_state().sum().item<std::int64_t>());
+    note("random state",
+         at::globalContext().defaultGenerator(torch::kCPU).get_state().sum().item<std::int64_t>());
     note("seed", at::globalContext().defaultGenerator(torch::kCPU).current_seed());
 
     for (int number = 1; number < NSIG; ++number) note_signal(number);

@@ -38,8 +38,8 @@ struct TrialLevel {
   bool descends() const { return descent() > SearchConstants::min_descent; }
 
   /// Whether a rate below those tried may be the best one: no rate below the best one is clearly
-  /// worse. If nothing descends, lower rates will not help. Short trials favour high rates, so above
-  /// the best one any rise will do.
+  /// worse. If nothing descends, lower rates will not help. Short trials favour high rates, so
+  /// above the best one any rise will do.
   bool is_open_below() const { return descends() && !rises_below(tie()); }
   /// Whether a rate above those tried may be the best one.
   bool is_open_above() const { return std::isfinite(best_loss()) && !rises_above(0); }
