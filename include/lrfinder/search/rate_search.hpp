@@ -212,7 +212,7 @@ class RateSearch {
   std::optional<double> unsteady_near(const TrialLevel& level, double log_lr) const {
     if (settings_.plan_steps < 2 * level.updates) return std::nullopt;
     const auto found = level.unsteady.lower_bound(log_lr - level.spacing / 2);
-    if (found == level.unsteady.end() || *found > log_lr + Constants::near) return std::nullopt;
+    if (found == level.unsteady.end() || *found > log_lr + Constants::near_rate) return std::nullopt;
     return *found;
   }
 

@@ -53,7 +53,7 @@ struct SearchConstants {
   /// A smaller descent of the long trials gets a caveat.
   static constexpr double sure_descent = 0.05;
   /// A trial that was unsteady or diverged within this distance, in decades, gets a caveat.
-  static constexpr double near = 0.3;
+  static constexpr double near_rate = 0.3;
   /// If there is no descent, up to this many lower rates are tried, at twice the spacing.
   static constexpr int max_steps_down = 3;
   /// Maximum number of trials of one length. More would reach rates that no training needs.
