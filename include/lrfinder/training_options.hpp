@@ -153,7 +153,7 @@ struct TrainingOptions {
     };
     const double norm = clip_grad_norm_.value_or(1), value = clip_grad_value_.value_or(1);
     const auto clips = [](double most) {
-      constexpr double largest = std::numeric_limits<float>::max();
+      constexpr auto largest = static_cast<double>(std::numeric_limits<float>::max());
       return most > 0 && (most <= largest || std::isinf(most));
     };
     const std::int64_t val_batches = val_batches_.value_or(1);

@@ -91,7 +91,7 @@ class Objective {
  public:
   Objective(Held<Model> its_model, Held<Criterion> its_criterion)
       : model_(std::move(its_model)), criterion_(std::move(its_criterion)) {}
-  Objective(Objective&&) = default;
+  Objective(Objective&&) noexcept = default;
   /// Makes the criterion anew, because a lambda cannot be assigned to.
   Objective& operator=(Objective&& other) noexcept {
     if (this == &other) return *this;

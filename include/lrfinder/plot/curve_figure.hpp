@@ -165,16 +165,13 @@ class CurveFigure {
       }
       if (rows.empty()) continue;
       const std::string name = is_long ? "$long_trials" : "$short_trials";
-      figure_.data += name + " << EOD\n" + rows + "EOD\n";
+      figure_.data += concat(name, " << EOD\n", rows, "EOD\n");
       const std::string colour = " lc rgb '#009E73'";
       if (!is_text_) {
-        panel.draw(name + " using 1:3 with lines lw 1.2" + colour + (is_long ? "" : " dt 3"));
+        panel.draw(concat(name, " using 1:3 with lines lw 1.2", colour, is_long ? "" : " dt 3"));
       }
-      panel.draw(name + " using 1:2 with points ps 0.9*point_size lw 1.4 pt " +
-                     (is_text_  ? is_long ? "12" : "19"
-                      : is_long ? "7"
-                                : "6") +
-                     colour,
+      const char* const sign = is_text_ ? (is_long ? "12" : "19") : (is_long ? "7" : "6");
+      panel.draw(concat(name, " using 1:2 with points ps 0.9*point_size lw 1.4 pt ", sign, colour),
                  is_long ? concat("trials of ", longest, " updates") : "shorter trials");
     }
     const Suggestion& found = *drawn_.tried;

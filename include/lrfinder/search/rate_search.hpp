@@ -37,7 +37,6 @@ template <class RunTrials>
 class RateSearch {
   using Constants = SearchConstants;
   using Updates = std::int64_t;
-  static constexpr double infinity = std::numeric_limits<double>::infinity();
 
  public:
   /// Both arguments must outlive the search.
@@ -150,7 +149,8 @@ class RateSearch {
       trial.diverged = !std::isfinite(trial.loss) ||
                        has_diverged(trial.loss, level.untrained_loss, settings_.diverge_th);
       left_ -= trial.updates;
-      level.losses[log_rates[i]] = trial.diverged ? infinity : trial.loss;
+      level.losses[log_rates[i]] =
+          trial.diverged ? std::numeric_limits<double>::infinity() : trial.loss;
       if (trial.diverged || trial.unsteady) level.unsteady.insert(log_rates[i]);
       trials_.push_back(std::move(trial));
     }
@@ -197,7 +197,7 @@ class RateSearch {
                              " one that was tried is clearly worse: raise the budget");
     } else if (const auto unsteady = unsteady_near(long_level, log_lr)) {
       result.caveat = concat("a trial at ", std::pow(10, *unsteady), " was ",
-                             long_level.losses.at(*unsteady) < infinity ? "unsteady" : "lost",
+                             std::isinf(long_level.losses.at(*unsteady)) ? "lost" : "unsteady",
                              ", so a longer training may diverge at this rate, too: clip the "
                              "gradients, or train at a lower rate");
     } else if (!(long_level.descent() > Constants::sure_descent)) {
@@ -212,7 +212,8 @@ class RateSearch {
   std::optional<double> unsteady_near(const TrialLevel& level, double log_lr) const {
     if (settings_.plan_steps < 2 * level.updates) return std::nullopt;
     const auto found = level.unsteady.lower_bound(log_lr - level.spacing / 2);
-    if (found == level.unsteady.end() || *found > log_lr + Constants::near_rate) return std::nullopt;
+    if (found == level.unsteady.end() || *found > log_lr + Constants::near_rate)
+      return std::nullopt;
     return *found;
   }
 

@@ -36,15 +36,16 @@ inline std::vector<double> index_gradient(const std::vector<double>& values,
 inline std::vector<double> uneven_gradient(const std::vector<float>& values,
                                            const std::vector<double>& positions) {
   std::vector<double> gradient(values.size());
+  const auto value = [&](std::size_t i) { return static_cast<double>(values[i]); };
   const auto secant = [&](std::size_t i) {
-    return (values[i + 1] - values[i]) / static_cast<float>(positions[i + 1] - positions[i]);
+    const auto step = static_cast<float>(positions[i + 1] - positions[i]);
+    return static_cast<double>((values[i + 1] - values[i]) / step);
   };
   gradient.front() = secant(0);
   for (std::size_t i = 1; i + 1 < values.size(); ++i) {
     const double h1 = positions[i] - positions[i - 1], h2 = positions[i + 1] - positions[i];
-    const double before = values[i - 1], here = values[i], after = values[i + 1];
-    gradient[i] = -h2 / (h1 * (h1 + h2)) * before + (h2 - h1) / (h1 * h2) * here +
-                  h1 / (h2 * (h1 + h2)) * after;
+    gradient[i] = -h2 / (h1 * (h1 + h2)) * value(i - 1) + (h2 - h1) / (h1 * h2) * value(i) +
+                  h1 / (h2 * (h1 + h2)) * value(i + 1);
   }
   gradient.back() = secant(values.size() - 2);
   return gradient;

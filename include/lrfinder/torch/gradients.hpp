@@ -107,7 +107,7 @@ class GradientScaler {
   bool enabled() const noexcept { return options_.enabled(); }
 
   /// The present scale; 1 if scaling is not enabled.
-  double scale() const noexcept { return enabled() ? scale_ : 1; }
+  double scale() const noexcept { return enabled() ? static_cast<double>(scale_) : 1; }
 
   /// The loss times the scale, in float32 or better, as half precision ends at 65504.
   torch::Tensor scale(const torch::Tensor& loss) const {
