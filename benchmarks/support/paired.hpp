@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
@@ -58,7 +59,7 @@ inline void print_ways() {
     const double median = quantile(way.times, 2);
     if (is_first) first = median;
     std::printf(" %.4f | %.4f to %.4f | %.3f | %zu%s |\n", median, quantile(way.times, 1),
-                quantile(way.times, 3), median / first, way.times.size(),
+                quantile(way.times, 3), first > 0 ? median / first : std::nan(""), way.times.size(),
                 way.error.empty() ? "" : (", then " + way.error).c_str());
   }
 }
@@ -92,7 +93,8 @@ inline int run_paired(int argc, char** argv, int repetitions) {
   std::mt19937 random(1);
   const auto start = std::chrono::steady_clock::now();
   for (int repetition = 0; repetition < repetitions; ++repetition) {
-    std::shuffle(turns.begin(), turns.end(), random);
+    // At first in their order, small ones before large ones, should there be time for few.
+    if (repetition > 0) std::shuffle(turns.begin(), turns.end(), random);
     for (Way* way : turns) {
       const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
       if (taken.count() > seconds) break;
