@@ -112,9 +112,10 @@ class ProcessState {
   void note_signal(int number) {
     struct sigaction action {};
     if (::sigaction(number, nullptr, &action) != 0) return;
+    constexpr int restorer = 0x04000000;  // glibc adds this flag when a program sets an action
     note("signal " + std::to_string(number),
          lrfinder::detail::concat(reinterpret_cast<const void*>(action.sa_handler), ' ',
-                                  action.sa_flags, ' ', in_words(action.sa_mask)));
+                                  action.sa_flags & ~restorer, ' ', in_words(action.sa_mask)));
   }
 
   static std::string in_words(const ::sigset_t& signals) {
