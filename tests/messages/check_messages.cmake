@@ -4,7 +4,7 @@
 #   cmake -DBUILD=FOLDER -DSOURCE=misuses.cpp -P check_messages.cmake
 
 cmake_minimum_required(VERSION 3.18)
-set(most_lines 12)  # 9 by GCC 12, 12 by clang 14
+set(most_lines 14)  # 9 by GCC 12, 12 by clang 14, 13.4 by GCC 16
 
 set(ENV{LC_ALL} C)  # the compiler's own language
 execute_process(COMMAND ${CMAKE_COMMAND} --build ${BUILD} --target misuses
