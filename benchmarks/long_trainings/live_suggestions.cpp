@@ -4,6 +4,7 @@
 //   live_suggestions [--held-out] [--streams] [--budgets] [--only KIND]
 //
 // --held-out: asks on the kinds held out, too. --streams: asks on the trainings of 30,000 updates.
+// --budgets: asks only `find`, with budgets from 3 to 100.
 
 #include <cstdint>
 #include <functional>
