@@ -150,35 +150,13 @@ torch::jit::Module scripted() {
   return model;
 }
 
-// Writes each batch into the same memory.
-struct Reusing {
-  struct Iterator {
-    const TensorBatch& operator*() const {
-      loader->batch.data.copy_(loader->batches[at].data);
-      loader->batch.target.copy_(loader->batches[at].target);
-      return loader->batch;
-    }
-    Iterator& operator++() {
-      ++at;
-      return *this;
-    }
-    bool operator!=(const Iterator& other) const { return at != other.at; }
-    const Reusing* loader;
-    std::size_t at;
-  };
-  Iterator begin() const { return {this, 0}; }
-  Iterator end() const { return {this, batches.size()}; }
-  std::vector<TensorBatch> batches = class_batches(4, 6, 4, 3);
-  TensorBatch batch{batches[0].data.clone(), batches[0].target.clone()};
-};
-
 const MakeOptimizer sgd = of_kind<torch::optim::SGD>(torch::optim::SGDOptions(1e-3).momentum(0.9));
 
 template <class Model>
 void check_loader(int kind, Model model, const std::vector<Tensor>& parameters) {
   const auto optimizer = sgd(parameters);
   const auto batches = class_batches(4, 6, 4, 3);
-  const Reusing reusing;
+  const ReusingLoader reusing(batches);
   const auto of_libtorch = shuffling_loader(kind == 3 ? 2 : 0);
   if (kind == 0) check_calls(model, *optimizer, batches);
   if (kind == 1) check_calls(model, *optimizer, reusing);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstring>
 #include <fstream>
 #include <functional>
@@ -51,6 +52,31 @@ inline std::vector<TensorBatch> class_batches(int count, int size, int features,
   }
   return batches;
 }
+
+/// A loader that writes each batch into the same memory.
+struct ReusingLoader {
+  explicit ReusingLoader(std::vector<TensorBatch> all)
+      : batches(std::move(all)), memory(batches[0].data.clone(), batches[0].target.clone()) {}
+
+  struct Iterator {
+    const TensorBatch& operator*() const {
+      loader->memory.data.copy_(loader->batches[at].data);
+      loader->memory.target.copy_(loader->batches[at].target);
+      return loader->memory;
+    }
+    Iterator& operator++() {
+      ++at;
+      return *this;
+    }
+    bool operator!=(const Iterator& other) const { return at != other.at; }
+    const ReusingLoader* loader;
+    std::size_t at;
+  };
+  Iterator begin() const { return {this, 0}; }
+  Iterator end() const { return {this, batches.size()}; }
+  std::vector<TensorBatch> batches;
+  TensorBatch memory;
+};
 
 /// A LibTorch loader that shuffles 50 samples into batches of 8; the class is the sign of the sum.
 inline auto shuffling_loader(std::size_t workers = 0) {

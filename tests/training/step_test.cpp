@@ -107,27 +107,7 @@ TEST_CASE("LBFGS re-evaluates all accumulated batches") {
 }
 
 TEST_CASE("LBFGS accumulates over a loader that writes all batches into the same memory") {
-  struct Reusing {
-    struct Iterator {
-      const TensorBatch& operator*() const {
-        loader->batch.data.copy_(loader->batches[at].data);
-        loader->batch.target.copy_(loader->batches[at].target);
-        return loader->batch;
-      }
-      Iterator& operator++() {
-        ++at;
-        return *this;
-      }
-      bool operator!=(const Iterator& other) const { return at != other.at; }
-      const Reusing* loader;
-      std::size_t at;
-    };
-    Iterator begin() const { return {this, 0}; }
-    Iterator end() const { return {this, batches.size()}; }
-    std::vector<TensorBatch> batches = double_batches(4);
-    TensorBatch batch{batches[0].data.clone(), batches[0].target.clone()};
-  };
-  const Reusing reusing;
+  const ReusingLoader reusing(double_batches(4));
   const auto losses = [](const auto& loader) {
     auto model = linear_classifier();
     LBFGS optimizer(model->parameters(), LBFGSOptions(1e-3).max_iter(5));
