@@ -198,7 +198,7 @@ void check_lines(std::string_view script, std::size_t curves, std::size_t column
   while (!script.empty()) {
     const std::string_view line = take(script, '\n');
     const bool is_curve = line == "$curve" + std::to_string(blocks) + " << EOD";
-    if (is_curve || line == "$trials << EOD") {
+    if (is_curve || line == "$short_trials << EOD" || line == "$long_trials << EOD") {
       std::size_t rows = 0;
       std::string_view row;
       for (row = take(script, '\n'); row != "EOD" && !script.empty(); row = take(script, '\n')) {
@@ -216,8 +216,9 @@ void check_lines(std::string_view script, std::size_t curves, std::size_t column
       continue;
     }
     bool is_command = false;
-    for (const char* command : {"set ", "unset multiplot", "reset", "plot ",
-                                "point_size = ", "panels_top = GPVAL_TERM"}) {
+    for (const char* command :
+         {"set ", "unset multiplot", "reset", "plot ", "print '",
+          "point_size = ", "panels_top = GPVAL_TERM", "if (exists(') && GPVAL_ERRNO) failed = 1"}) {
       is_command = is_command || begins_with(line, command);
     }
     if (!is_command) fail("not a command", line);
