@@ -151,7 +151,8 @@ class ParallelTrials final : public TrialRunner {
   // Trains at these rates, some on each rank. The search has asked for the first `asked` rates.
   void train_all(TrialTrainer& trainer, const std::vector<double>& rates, std::size_t asked,
                  std::int64_t updates) {
-    const std::size_t size = 5 + metrics_.size();
+    const auto parts = static_cast<std::size_t>(averaged_updates(updates));
+    const std::size_t size = 6 + metrics_.size() + parts;
     mine_.assign(first_trial + rates.size() * size, 0);
     for (auto i = static_cast<std::size_t>(session_->rank()); i < rates.size();
          i += static_cast<std::size_t>(session_->size())) {
@@ -198,23 +199,28 @@ class ParallelTrials final : public TrialRunner {
     return all;
   }
 
-  // Writes a trial as numbers, with all metrics or none of them.
+  // Writes a trial as numbers, with all metrics and parts of the loss, or none of them.
   void write(const Trial& trial, double* next) const {
     *next++ = trial.lr;
     *next++ = static_cast<double>(trial.updates);
     *next++ = trial.loss;
     *next++ = trial.unsteady ? 1 : 0;
     *next++ = static_cast<double>(trial.metrics.size());
+    *next++ = static_cast<double>(trial.loss_parts.size());
     for (const auto& [name, value] : trial.metrics) *next++ = value;
+    std::copy(trial.loss_parts.begin(), trial.loss_parts.end(), next);
   }
 
   Trial read(const double* next) const {
     Trial trial{next[0], static_cast<std::int64_t>(next[1]), next[2]};
     trial.unsteady = next[3] > 0;
-    std::size_t i = 5;
-    for (const std::string& name : metrics_) {
-      if (next[4] > 0) trial.metrics[name] = next[i++];
+    const bool has_metrics = next[4] > 0;
+    const auto parts = static_cast<std::ptrdiff_t>(next[5]);
+    next += 6;
+    if (has_metrics) {
+      for (const std::string& name : metrics_) trial.metrics[name] = *next++;
     }
+    trial.loss_parts.assign(next, next + parts);
     return trial;
   }
 

@@ -24,14 +24,26 @@ History usual_curve() { return histories::recorded({}); }
 TEST_CASE("a rate that decays has a higher peak than a constant rate") {
   const double ratio =
       for_plan(usual_curve(), cosine_decay).lr / for_plan(usual_curve(), constant_rate).lr;
-  CHECK(ratio > 2);
-  CHECK(ratio < 5);
+  CHECK(ratio == Approx(std::pow(10, 0.2 + 0.18 * std::log10(30))).epsilon(0.05));
 }
 
-TEST_CASE("the peak lies below the rate of the lowest loss") {
-  const double lowest = std::pow(10, Descent(usual_curve(), "test").lowest_log_lr());
-  CHECK(for_plan(usual_curve(), cosine_decay).lr < lowest);
-  CHECK(for_plan(usual_curve(), cosine_decay).lr > lowest / 10);
+TEST_CASE("the peak lies a fifth of the way from the lowest loss to a divergence") {
+  const auto log_lr = [](const History& history) {
+    return std::log10(for_plan(history, TrainingPlan().steps(100)).lr);
+  };
+  History curve = usual_curve();
+  REQUIRE(curve.stop_reason == lrfinder::StopReason::diverged);
+  const double lowest = Descent(curve, "test").lowest_log_lr();
+  CHECK(log_lr(curve) == Approx(lowest + 0.2 * (std::log10(curve.lr.back()) - lowest)));
+  curve.stop_reason = lrfinder::StopReason::completed;
+  CHECK(log_lr(curve) == Approx(lowest));
+}
+
+TEST_CASE("with momentum the peak is lower than the curve shows") {
+  History curve = usual_curve();
+  const double without = for_plan(curve, cosine_decay).lr;
+  curve.settings.gradient_age = 9;
+  CHECK(for_plan(curve, cosine_decay).lr / without == Approx(std::pow(10, -0.6)));
 }
 
 TEST_CASE("a longer training gets a lower rate") {

@@ -16,6 +16,7 @@
 using lrfinder::NoSuggestion;
 using lrfinder::Suggestion;
 using lrfinder::Trial;
+using lrfinder::detail::noise_of_difference;
 using lrfinder::detail::RateSearch;
 using lrfinder::detail::SearchSettings;
 
@@ -35,8 +36,11 @@ SearchSettings settings() {
 
 using Loss = std::function<double(double lr, std::int64_t updates)>;
 
-// `untrained_loss`: the loss at rate 0.
-Suggestion search(const SearchSettings& settings, const Loss& loss, double untrained_loss = 2) {
+using Parts = std::function<std::vector<double>(double loss)>;
+
+// `untrained_loss`: the loss at rate 0. `parts`: the parts of a loss.
+Suggestion search(const SearchSettings& settings, const Loss& loss, double untrained_loss = 2,
+                  const Parts& parts = {}) {
   auto trials = [&](const std::vector<double>& rates, std::int64_t updates,
                     const std::vector<double>&) {
     std::vector<Trial> results;
@@ -44,6 +48,7 @@ Suggestion search(const SearchSettings& settings, const Loss& loss, double untra
       const double value = lr == 0 ? untrained_loss : loss(lr, updates);
       const std::int64_t made = lr == 0 ? 0 : std::isfinite(value) ? updates : 1;
       results.push_back({lr, made, value, false, {}});
+      if (parts) results.back().loss_parts = parts(value);
     }
     return results;
   };
@@ -232,6 +237,22 @@ TEST_CASE("if no lower rate is clearly worse, a caveat says so") {
   CHECK_THAT(search(settings(), plateau).caveat, contains("the best rate may be lower"));
 }
 
+TEST_CASE("if the higher rates are worse by no more than the noise, a caveat says so") {
+  const Loss valley_in_noise = valley(0.1);
+  auto given = settings();
+  given.highest_lr = 1;
+  const auto noisy = [&](double share) {
+    return search(given, valley_in_noise, 2, [share, other = 0](double loss) mutable {
+      // Each trial has its noise in another part.
+      std::vector<double> parts(64, loss / 64);
+      parts[static_cast<std::size_t>(other++ % 64)] += share;
+      return parts;
+    });
+  };
+  CHECK(noisy(0.001).caveat.empty());
+  CHECK_THAT(noisy(10).caveat, contains("clearly worse: raise the budget"));
+}
+
 TEST_CASE("an unsteady trial near the rate gets a caveat, unless the training is no longer") {
   const double unsteady_from = GENERATE(0.1, 0.15, 1.0);
   auto given = settings();
@@ -374,6 +395,14 @@ class Surface {
     return size_ * (loss + noise_ * uniform(-1, 1));
   }
 
+  // The loss of the trial just made, in parts that differ between the trials.
+  std::vector<double> parts(double loss) {
+    std::vector<double> parts(one_in(4) ? 1 : 8);
+    const auto count = static_cast<double>(parts.size());
+    for (double& part : parts) part = loss / count + size_ * noise_ / count * uniform(-1, 1);
+    return parts;
+  }
+
   SearchSettings settings;
   double untrained_loss;
 
@@ -389,8 +418,8 @@ class Surface {
   double size_, offset_, depth_, best_, curvature_, noise_, plateau_, cliff_, beyond_, broken_;
 };
 
-// Whether a long trial below the best one and one above it are worse, or the answer lies below what
-// the range test allows.
+// Whether a long trial below the best one and one above it are worse by more than the noise, or the
+// answer lies below what the range test allows.
 bool is_bracketed(const Suggestion& found, const SearchSettings& settings, double spacing) {
   std::int64_t longest = 0;
   for (const Trial& trial : found.trials) longest = std::max(longest, trial.updates);
@@ -403,7 +432,9 @@ bool is_bracketed(const Suggestion& found, const SearchSettings& settings, doubl
   if (!best) return false;
   bool below = false, above = false;
   for (const Trial& trial : found.trials) {
-    const bool is_worse = trial.diverged || (trial.updates == longest && trial.loss > best->loss);
+    const bool is_worse =
+        trial.diverged ||
+        (trial.updates == longest && trial.loss > best->loss + noise_of_difference(trial, *best));
     if (is_worse && trial.lr < best->lr) below = true;
     if (is_worse && trial.lr > best->lr) above = true;
     if (trial.updates == longest && trial.lr * std::pow(10, spacing) > settings.highest_lr) {
@@ -457,7 +488,8 @@ TEST_CASE(
   for (std::uint32_t seed = 0; seed < 100'000; ++seed) {
     Surface surface(seed);
     try {
-      const Suggestion found = search(surface.settings, std::ref(surface), surface.untrained_loss);
+      const Suggestion found = search(surface.settings, std::ref(surface), surface.untrained_loss,
+                                      [&](double loss) { return surface.parts(loss); });
       const std::string faults = faults_of(found, surface.settings);
       if (!faults.empty()) FAIL_CHECK("surface " << seed << ": " << faults << found);
       ++answers;

@@ -1,4 +1,5 @@
 #include <catch2.hpp>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -40,11 +41,14 @@ struct Trained : Untrained {
   Loss training_loss() { return {losses[next++]}; }
 };
 
-bool is_unsteady(const std::vector<double>& untrained, std::vector<double> losses) {
+lrfinder::Trial trained(const std::vector<double>& untrained, std::vector<double> losses) {
   Trained training{{std::move(losses)}};
   return lrfinder::detail::run_trial(training, lrfinder::TrainingPlan().steps(4), {0.1},
-                                     evaluated(untrained), [](double) {})
-      .unsteady;
+                                     evaluated(untrained), [](double) {});
+}
+
+bool is_unsteady(const std::vector<double>& untrained, std::vector<double> losses) {
+  return trained(untrained, std::move(losses)).unsteady;
 }
 
 }  // namespace
@@ -63,6 +67,14 @@ TEST_CASE("the last quarter of the updates gives the loss of a trial") {
   const auto batches = evaluated({9, 9, 9, 9, 9, 9, 1, 3});
   CHECK(batches.weights == std::vector<double>{0.5, 0.5});
   CHECK(batches.loss == 2);
+}
+
+TEST_CASE("the parts of the loss of a trial add up to it, if it has one") {
+  const std::vector<double> ones(8, 1);
+  const auto trial = trained(ones, {9, 9, 9, 9, 9, 9, 1, 3});
+  CHECK(trial.loss_parts == std::vector<double>{0.5, 1.5});
+  CHECK(trial.loss == 2);
+  CHECK(trained(ones, {9, 9, 9, 9, 9, 9, 1, std::nan("")}).loss_parts.empty());
 }
 
 TEST_CASE("a rare large loss counts less in a trial") {

@@ -29,31 +29,35 @@ namespace suggest {
 
 /// The peak of the learning rate for a training with a plan, read off one curve.
 ///
-/// The peak lies below the rate of the lowest loss (see Descent), and falls with the length of the
-/// training: peak ~ (steps of the plan / iterations of the test)^-e. The exponent e is 0.22 for a
-/// decay to 0, 0.4 for a constant rate, and between the two for other plans. One curve tells
-/// little about a training that is more than twice as long as the test. Trials tell more: see
-/// LRFinder::find(). `docs/find_measured.md` says how good the suggestions are.
+/// The peak lies near the rate of the lowest loss (see Descent), a fifth of the way to the rate at
+/// which the test diverged, if it did. It is lower by `0.2 sqrt(a)` decades for momentum and Adam,
+/// with a = `settings.gradient_age`. It falls with the length of the training: peak ~ (steps of the
+/// plan / iterations of the test)^-e. The exponent e is 0.22 for a decay to 0, 0.4 for a constant
+/// rate, and between the two for other plans.
+///
+/// One curve tells little about a training that is more than twice as long as the test. Trials tell
+/// more: see LRFinder::find(). `docs/find_measured.md` says how good the suggestions are.
 ///
 /// Throws InvalidOption for a plan without steps; NoSuggestion if fewer than three losses are
 /// finite, if the loss never falls, or if the descent is less than two standard errors of the
 /// smoothed loss; InvalidHistory if the columns differ in length. O(n log n).
 inline Suggestion for_plan(const History& history, const TrainingPlan& plan) {
-  constexpr double slow_rise_decades = 0.9, most_longer = 2;
+  constexpr double to_divergence = 0.2, slow_rise_decades = 0.9, most_longer = 2;
   const double late = plan.mean_late_factor();
   const Descent descent(history, "for_plan");
   const double iterations = history.settings.num_iter > 0
                                 ? static_cast<double>(history.settings.num_iter)
                                 : static_cast<double>(history.size());
   const double longer = std::max(1.0, static_cast<double>(plan.steps()) / iterations);
-  // The distances below the rate of the lowest loss: one for a training as long as the test, and
-  // one for the extra length.
-  const double log_lr = descent.lowest_log_lr() - 0.1 - 0.35 * late -
-                        detail::length_exponent(plan) * std::log10(longer);
+  const double lower_if_longer = detail::length_exponent(plan) * std::log10(longer);
+  double log_lr = descent.lowest_log_lr();
+  if (detail::diverged(history)) log_lr += to_divergence * (descent.last_log_lr() - log_lr);
+  log_lr += 0.2 * (1 - late) - detail::decades_for_momentum(history) - lower_if_longer;
   const double below_divergence = detail::decades_below_divergence(history, late) +
-                                  detail::length_exponent(plan) * (std::log10(longer) - 1);
-  Suggestion suggestion = detail::suggestion_by("for_plan", history, descent, log_lr, log_lr,
-                                                below_divergence, "or use find()");
+                                  lower_if_longer - detail::length_exponent(plan);
+  Suggestion suggestion =
+      detail::suggestion_by("for_plan", history, descent, log_lr, descent.steepest_log_lr(),
+                            below_divergence, "or use find()");
   if (suggestion.caveat.empty() && descent.rise_decades() > slow_rise_decades) {
     suggestion.caveat =
         "the loss rises again so slowly that the best rate may be several times higher: use find()";

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <iterator>
 #include <limits>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -104,7 +103,7 @@ class RateSearch {
     std::vector<double> around;
     for (const double step : {0.0, level.spacing, -level.spacing}) {
       const double rate = log_lr + step;
-      if (level.losses.count(rate) == 0 && is_allowed(rate)) around.push_back(rate);
+      if (level.trials.count(rate) == 0 && is_allowed(rate)) around.push_back(rate);
     }
     run_trials(level, around);
   }
@@ -126,8 +125,8 @@ class RateSearch {
   // Goes further out on the sides that are open, for at most `updates`.
   void extend(TrialLevel& level, double updates) {
     const double more = std::max(0.0, updates / static_cast<double>(level.updates));
-    const std::size_t most = level.losses.size() + static_cast<std::size_t>(more);
-    while (level.losses.size() < std::min(most, Constants::max_trials)) {
+    const std::size_t most = level.trials.size() + static_cast<std::size_t>(more);
+    while (level.trials.size() < std::min(most, Constants::max_trials)) {
       if (level.is_open_below() && level.below_best() < Constants::max_ties) {
         run_trial(level, level.lowest_log_lr() - level.spacing);
       } else if (is_open_above(level) && level.above_best() < Constants::max_ties) {
@@ -149,10 +148,9 @@ class RateSearch {
       trial.diverged = !std::isfinite(trial.loss) ||
                        has_diverged(trial.loss, level.untrained_loss, settings_.diverge_th);
       left_ -= trial.updates;
-      level.losses[log_rates[i]] =
-          trial.diverged ? std::numeric_limits<double>::infinity() : trial.loss;
-      if (trial.diverged || trial.unsteady) level.unsteady.insert(log_rates[i]);
-      trials_.push_back(std::move(trial));
+      trials_.push_back(trial);
+      if (trial.diverged) trial.loss = std::numeric_limits<double>::infinity();
+      level.trials[log_rates[i]] = std::move(trial);
     }
   }
 
@@ -163,7 +161,7 @@ class RateSearch {
     std::vector<double> rates;
     if (log_rates.empty() || level.spacing == 0) return rates;
     const auto [lowest, highest] = std::minmax_element(log_rates.begin(), log_rates.end());
-    const bool is_first = level.losses.empty();
+    const bool is_first = level.trials.empty();
     double below = *lowest, above = *highest;
     const bool goes_down = is_first || below < level.lowest_log_lr();
     const bool goes_up = is_first || above > level.highest_log_lr();
@@ -195,11 +193,11 @@ class RateSearch {
       const char* side = is_low ? "lower" : "higher";
       result.caveat = concat("the best rate may be ", side, ", as no ", side,
                              " one that was tried is clearly worse: raise the budget");
-    } else if (const auto unsteady = unsteady_near(long_level, log_lr)) {
-      result.caveat = concat("a trial at ", std::pow(10, *unsteady), " was ",
-                             std::isinf(long_level.losses.at(*unsteady)) ? "lost" : "unsteady",
-                             ", so a longer training may diverge at this rate, too: clip the "
-                             "gradients, or train at a lower rate");
+    } else if (const Trial* const trial = unsteady_near(long_level, log_lr)) {
+      result.caveat =
+          concat("a trial at ", trial->lr, trial->diverged ? " diverged" : " was unsteady",
+                 ", so a longer training may diverge at this rate, too: clip the "
+                 "gradients, or train at a lower rate");
     } else if (!(long_level.descent() > Constants::sure_descent)) {
       result.caveat =
           "the trials hardly lowered the loss, so another rate may be the best: raise the budget";
@@ -207,14 +205,15 @@ class RateSearch {
     return result;
   }
 
-  // The lowest rate of an unsteady or diverged trial near a rate, if the training is longer than
-  // such a trial.
-  std::optional<double> unsteady_near(const TrialLevel& level, double log_lr) const {
-    if (settings_.plan_steps < 2 * level.updates) return std::nullopt;
-    const auto found = level.unsteady.lower_bound(log_lr - level.spacing / 2);
-    if (found == level.unsteady.end() || *found > log_lr + Constants::near_rate)
-      return std::nullopt;
-    return *found;
+  // The trial at the lowest rate near this one that was unsteady or diverged, if the training is
+  // longer than such a trial.
+  const Trial* unsteady_near(const TrialLevel& level, double log_lr) const {
+    if (settings_.plan_steps < 2 * level.updates) return nullptr;
+    const auto end = level.trials.upper_bound(log_lr + Constants::near_rate);
+    const auto found = std::find_if(
+        level.trials.lower_bound(log_lr - level.spacing / 2), end,
+        [](const auto& tried) { return tried.second.diverged || tried.second.unsteady; });
+    return found == end ? nullptr : &found->second;
   }
 
   // The model may know the data already. Then a short training only does harm, and more harm at a
@@ -227,34 +226,35 @@ class RateSearch {
                         std::clamp(1 + std::log10(longer / Constants::repairs_after), 0.0, 1.0);
     const double enough = level.untrained_loss + rise * std::fabs(level.untrained_loss);
     const auto harmful = [&] {
-      return std::find_if(level.losses.begin(), level.losses.end(),
-                          [&](const auto& tried) { return !(tried.second <= enough); });
+      return std::find_if(level.trials.begin(), level.trials.end(),
+                          [&](const auto& tried) { return !(tried.second.loss <= enough); });
     };
     const auto may_go_on = [&] {
-      return has_updates_for(level) && level.losses.size() < Constants::max_trials;
+      return has_updates_for(level) && level.trials.size() < Constants::max_trials;
     };
-    while (may_go_on() && harmful() == level.losses.begin()) {
+    while (may_go_on() && harmful() == level.trials.begin()) {
       run_trial(level, level.lowest_log_lr() - 2 * level.spacing);
     }
-    while (may_go_on() && harmful() == level.losses.end() &&
+    while (may_go_on() && harmful() == level.trials.end() &&
            is_allowed(level.highest_log_lr() + level.spacing)) {
       run_trial(level, level.highest_log_lr() + level.spacing);
     }
     const auto above = harmful();
     const auto changes = [&](const auto& tried) {
       constexpr double hardly = 1e-3;
-      return std::fabs(tried.second - level.untrained_loss) >
+      return std::fabs(tried.second.loss - level.untrained_loss) >
              hardly * std::fabs(level.untrained_loss);
     };
-    const bool nothing_changes = std::none_of(level.losses.begin(), level.losses.end(), changes);
-    if (above == level.losses.begin() || nothing_changes) throw_no_suggestion(level);
+    const bool nothing_changes = std::none_of(level.trials.begin(), level.trials.end(), changes);
+    if (above == level.trials.begin() || nothing_changes) throw_no_suggestion(level);
     const auto below = std::prev(above);
     double log_lr = below->first;
-    if (above != level.losses.end() && std::isfinite(above->second)) {
-      const double share = (enough - below->second) / (above->second - below->second);
+    if (above != level.trials.end() && std::isfinite(above->second.loss)) {
+      const double share =
+          (enough - below->second.loss) / (above->second.loss - below->second.loss);
       log_lr += share * (above->first - below->first);
     }
-    const double loss = below->second;
+    const double loss = below->second.loss;
     Suggestion result = with_trials(log_lr, level.spacing);
     result.loss = loss;
     result.caveat =

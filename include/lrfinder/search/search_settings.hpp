@@ -77,12 +77,6 @@ inline bool hides_in_noise(const Descent& descent) {
   return descent.standard_errors(descent.lowest_log_lr()) <= min_standard_errors;
 }
 
-/// Whether a range test ended by divergence.
-inline bool diverged(const History& history) {
-  return history.stop_reason == StopReason::diverged ||
-         history.stop_reason == StopReason::non_finite_loss;
-}
-
 /// Returns a wider range for another test if this test cut the descent off. The new range starts
 /// lower if the loss rises from the first rate on. It ends higher if the loss does not rise in the
 /// end. Returns none if the range was wide enough.
@@ -94,7 +88,7 @@ inline std::optional<RangeTestSettings> wider_range(RangeTestSettings range,
     const Descent descent(history, "find");
     const bool nothing_happened =
         hides_in_noise(descent) && !diverged(history) && is_level(history);
-    if (rose_again(descent, history.stop_reason) && !nothing_happened) return std::nullopt;
+    if (rose_again(descent, history) && !nothing_happened) return std::nullopt;
   } catch (const NoSuggestion&) {  // the loss never falls
     lower = diverged(history);
   }

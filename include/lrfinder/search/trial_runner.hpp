@@ -34,13 +34,18 @@ inline std::int64_t step_of_plan(const TrainingPlan& plan, std::int64_t update,
   return static_cast<std::int64_t>(share * static_cast<double>(plan.steps()));
 }
 
+/// How many of the last updates of a trial make its training loss: the last quarter.
+inline std::int64_t averaged_updates(std::int64_t updates) {
+  return std::max<std::int64_t>(1, updates / 4);
+}
+
 /// What is known of the batches of a trial before it is trained.
 struct UntrainedBatches {
   /// The loss without training, measured as that of a trial.
   double loss = 0;
   /// The loss of each update's batches.
   std::vector<double> losses;
-  /// How much each of the last updates counts in the training loss of a trial: the last quarter.
+  /// How much each of the last updates counts in the training loss of a trial.
   std::vector<double> weights;
 
   /// The size of a usual loss: the absolute value of the mean, or the standard deviation if that is
@@ -70,8 +75,8 @@ UntrainedBatches evaluate_untrained(AnyTraining& training, std::int64_t updates,
     untrained.losses.push_back(training.evaluate_without_update());
     after_update();
   }
-  const std::int64_t averaged = std::max<std::int64_t>(1, updates / 4);
-  const std::vector<double> losses(untrained.losses.end() - averaged, untrained.losses.end());
+  const std::vector<double> losses(untrained.losses.end() - averaged_updates(updates),
+                                   untrained.losses.end());
   untrained.weights.assign(losses.size(), 1);
   if (*std::min_element(losses.begin(), losses.end()) >= 0) {
     std::vector<double> positive;  // an empty batch has a loss of 0, and tells nothing
@@ -117,11 +122,14 @@ Trial run_trial(AnyTraining& training, const TrainingPlan& plan, const std::vect
     if (!std::isfinite(measured.raw_loss)) {
       trial.loss = std::numeric_limits<double>::infinity();
       trial.metrics.clear();
+      trial.loss_parts.clear();
       return trial;
     }
-    if (trial.updates <= first || training.validates()) continue;
+    if (trial.updates <= first) continue;
     const double weight = weights[static_cast<std::size_t>(trial.updates - first - 1)];
-    trial.loss += weight * measured.raw_loss;
+    trial.loss_parts.push_back(weight * measured.raw_loss);
+    if (training.validates()) continue;
+    trial.loss += trial.loss_parts.back();
     for (const auto& [name, value] : measured.metrics) {
       trial.metrics[name] += value / static_cast<double>(weights.size());
     }

@@ -19,15 +19,20 @@ namespace detail {
 /// A descent of fewer standard errors of the smoothed loss gives no suggestion.
 inline constexpr double min_standard_errors = 2;
 
-/// Whether the loss rose again after its lowest value, or the test ended because the loss diverged.
-inline bool rose_again(const Descent& descent, StopReason stop_reason) {
-  return std::isfinite(descent.rise_decades()) || stop_reason == StopReason::diverged ||
-         stop_reason == StopReason::non_finite_loss;
+/// Whether a range test ended by divergence.
+inline bool diverged(const History& history) {
+  return history.stop_reason == StopReason::diverged ||
+         history.stop_reason == StopReason::non_finite_loss;
+}
+
+/// Whether the loss rose again after its lowest value, or the test ended by divergence.
+inline bool rose_again(const Descent& descent, const History& history) {
+  return std::isfinite(descent.rise_decades()) || diverged(history);
 }
 
 /// The caveat of a suggestion; empty if there is none. `nearest_lr`: the tested rate next to `lr`.
 inline std::string caveat(const Descent& descent, double lr, double nearest_lr,
-                          double standard_errors, StopReason stop_reason) {
+                          double standard_errors, const History& history) {
   constexpr double sure_standard_errors = 8;
   // If the test ends within so many decades of the end of the descent, the loss was still falling.
   constexpr double end_decades = 0.5;
@@ -47,7 +52,7 @@ inline std::string caveat(const Descent& descent, double lr, double nearest_lr,
            " standard errors of the smoothed loss): raise num_iter or the batch size, or use the "
            "median of several range tests";
   }
-  if (!rose_again(descent, stop_reason)) {
+  if (!rose_again(descent, history)) {
     const double after = descent.last_log_lr() - descent.nearly_done_log_lr();
     return after < end_decades ? "the loss was still falling at end_lr: raise end_lr"
                                : "the loss did not rise again by end_lr: raise end_lr";
@@ -70,11 +75,17 @@ inline std::string caveat(const Descent& descent, double lr, double nearest_lr,
   return "";
 }
 
+/// How much lower a rate has to be in a training than on the curve because of momentum, which the
+/// curve shows late. In decades.
+inline double decades_for_momentum(const History& history) {
+  return 0.2 * std::sqrt(std::max(0.0, history.settings.gradient_age));
+}
+
 /// The rate that trains well in the median if a test ends by divergence, as a distance below the
 /// rate of that end, in decades. `late`: TrainingPlan::mean_late_factor() of a training that is ten
 /// times as long as the test.
 inline double decades_below_divergence(const History& history, double late) {
-  return 1.4 + 0.45 * late + 0.2 * std::sqrt(std::max(0.0, history.settings.gradient_age));
+  return 1.4 + 0.45 * late + decades_for_momentum(history);
 }
 
 /// The suggestion of a recipe that reads a descent, with its caveat. `shown_at`: the rate at which
@@ -91,10 +102,8 @@ inline Suggestion suggestion_by(const std::string& recipe, const History& histor
   const double standard_errors = std::min(descent.standard_errors(shown_at),
                                           descent.standard_errors(descent.steepest_log_lr()));
   if (standard_errors < min_standard_errors) {
-    const bool diverged = history.stop_reason == StopReason::diverged ||
-                          history.stop_reason == StopReason::non_finite_loss;
     const double lr = history.lr.back() / std::pow(10, below_divergence);
-    if (history.untrained_loss.empty() || !diverged || lr < history.lr.front()) {
+    if (history.untrained_loss.empty() || !diverged(history) || lr < history.lr.front()) {
       throw NoSuggestion(recipe +
                          ": no descent stands out of the noise of the loss; raise num_iter or the "
                          "batch size, " +
@@ -114,7 +123,7 @@ inline Suggestion suggestion_by(const std::string& recipe, const History& histor
   const double lr = std::pow(10, log_lr);
   const std::size_t index = nearest_index(history.lr, lr);
   return {lr, index, history.raw_loss[index], recipe,
-          caveat(descent, lr, history.lr[index], standard_errors, history.stop_reason)};
+          caveat(descent, lr, history.lr[index], standard_errors, history)};
 }
 
 }  // namespace detail
@@ -154,7 +163,7 @@ inline Suggestion steepest(const History& history) {
   constexpr double max_delay_decades = 1;
   const Descent descent(history, "steepest");
   const double lowest_allowed = descent.nearly_done_log_lr() - std::log10(max_below_nearly_done);
-  const bool is_limited = detail::rose_again(descent, history.stop_reason);
+  const bool is_limited = detail::rose_again(descent, history);
   const double highest_allowed =
       descent.lowest_log_lr() - (is_limited ? std::log10(min_below_lowest) : 0);
   const double halfway = (descent.steepest_log_lr() + descent.nearly_done_log_lr()) / 2;
