@@ -1,13 +1,16 @@
-// Trains small tasks with uneven, bad or noisy batches at many rates, for 1,000 updates, and saves
-// how they end. The program `judge_hard` reads from that what a suggested rate is worth.
+// Trains small tasks with uneven, bad or noisy batches at many rates, for 180, 300 and 1,000
+// updates, and saves how they end. The program `judge_hard` reads from that what a suggested rate
+// is worth.
 //
 //   hard_trainings [--list | --time] [--only KIND] [FOLDER]
 //
 // FOLDER: where outcomes.csv and tasks.csv are written, in the format of long_trainings; tasks that
 // are there already are left out. --list prints the tasks. --time prints how long an update takes.
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
@@ -28,6 +31,8 @@ namespace {
 
 constexpr int grid_size = 19;
 constexpr int seeds = 2;
+/// The lengths of the trainings; the shorter ones are the beginning, by a plan of their own.
+constexpr std::int64_t lengths[] = {180, 300, hard_steps};
 
 /// The rates of a grid are a third of a decade apart.
 double grid_rate(const HardTask& task, int i) {
@@ -74,17 +79,20 @@ void train_and_save(const HardTask& task, const std::string& folder) {
   const auto start = std::chrono::steady_clock::now();
   const double untrained = task.held_back_loss(*task.make().network);
   std::ostringstream outcomes, tasks;
-  for (int seed = 1; seed <= seeds; ++seed) {
-    const auto batches = task.batches(static_cast<std::uint64_t>(seed));
+  const auto add = [&](int seed, std::int64_t steps) {
+    HardBatches batches = task.batches(static_cast<std::uint64_t>(seed));
+    batches.resize(std::min(batches.size(), static_cast<std::size_t>(steps)));
     for (const auto decay : {lrfinder::Decay::none, lrfinder::Decay::cosine}) {
       for (int i = 0; i < grid_size; ++i) {
         const double lr = grid_rate(task, i);
         outcomes << task.name << (decay == lrfinder::Decay::none ? ",constant," : ",cosine,")
-                 << hard_steps << ',' << rounded(lr) << ',' << seed << ','
+                 << steps << ',' << rounded(lr) << ',' << seed << ','
                  << rounded(train(task, batches, decay, lr, untrained)) << '\n';
       }
     }
-  }
+  };
+  for (const std::int64_t steps : lengths) add(1, steps);
+  for (int seed = 2; seed <= seeds; ++seed) add(seed, hard_steps);
   const torch::Tensor first = std::get<0>(task.batches(1).front());
   tasks << task.name << ',' << task.kind << ',' << task.optimizer_name << ',' << first.size(0)
         << ',' << (task.held_out ? 1 : 0) << ',' << rounded(untrained) << ",1\n";

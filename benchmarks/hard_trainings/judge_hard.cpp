@@ -7,6 +7,7 @@
 // prints a row for each kind. --curves: also judges what this version of the library reads off the
 // curves that hard_answers has saved. --answers: another file of answers.
 
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
@@ -103,6 +104,27 @@ std::vector<Answer> answers_from_curves(const std::string& folder, const Trained
   return answers;
 }
 
+/// What a search would answer that knows how shorter trainings end at every rate of the grid. As
+/// find does, it carries the best rate to the length of the training.
+std::vector<Answer> answers_of_oracles(const TrainedTask& task) {
+  std::vector<Answer> answers;
+  for (const auto& [name, outcomes] : task.plans) {
+    lrfinder::TrainingPlan plan = lrfinder::TrainingPlan().steps(outcomes.longest());
+    if (name == "cosine") plan.decay(lrfinder::Decay::cosine);
+    for (const auto& [steps, losses] : outcomes.by_horizon) {
+      if (steps == outcomes.longest()) continue;
+      Answer answer;
+      answer.name = "knows the best after " + std::to_string(steps) + ", carried";
+      answer.plan = name;
+      const double longer = static_cast<double>(outcomes.longest()) / steps;
+      answer.lr =
+          refined_best_rate(losses) * std::pow(longer, -lrfinder::detail::length_exponent(plan));
+      answers.push_back(answer);
+    }
+  }
+  return answers;
+}
+
 /// Judges the answers to tasks that train well, and says how many do not.
 void judge(const std::vector<TrainedTask>& tasks,
            const std::map<std::string, std::vector<Answer>>& answers, const std::string& curves,
@@ -125,6 +147,7 @@ void judge(const std::vector<TrainedTask>& tasks,
     if (!curves.empty()) {
       for (Answer& answer : answers_from_curves(curves, task)) of_task.push_back(std::move(answer));
     }
+    for (Answer& answer : answers_of_oracles(task)) of_task.push_back(std::move(answer));
     for (const Answer& answer : of_task) {
       const Verdict found =
           verdict(mean_outcomes(task.plans.at(answer.plan), task.other_order.at(answer.plan)),

@@ -162,14 +162,6 @@ void add_random_search(Results& results, const PlanOutcomes& outcomes, double ce
   }
 }
 
-/// By how much `find` multiplies the best rate of a short training for a longer one.
-double carried(int steps, int longer, const std::string& plan) {
-  const double exponent =
-      lrfinder::detail::length_exponent(lrfinder::TrainingPlan().steps(longer).decay(
-          plan == "cosine" ? lrfinder::Decay::cosine : lrfinder::Decay::none));
-  return std::pow(static_cast<double>(steps) / longer, exponent);
-}
-
 void judge(Results& results, const TrainedTask& task, const std::string& plan,
            const std::string& folder, const Rows& suggestions, const Rows& parameter_free) {
   const PlanOutcomes& outcomes = task.plans.at(plan);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -9,6 +10,8 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <lrfinder/curve.hpp>
 
 #include "time_share.hpp"
 
@@ -27,6 +30,14 @@ struct TrainedTask {
   /// The losses of the longest training with the batches in another order; may be empty.
   std::map<std::string, LossByRate> other_order;
 };
+
+/// By how much `find` multiplies the best rate of a short training for a longer one.
+inline double carried(int steps, int longer, const std::string& plan) {
+  const double exponent =
+      lrfinder::detail::length_exponent(lrfinder::TrainingPlan().steps(longer).decay(
+          plan == "cosine" ? lrfinder::Decay::cosine : lrfinder::Decay::none));
+  return std::pow(static_cast<double>(steps) / longer, exponent);
+}
 
 /// The rows of a CSV file without its header; empty where there is no file.
 inline std::vector<std::vector<std::string>> csv_rows(const std::string& path) {
