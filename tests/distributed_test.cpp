@@ -12,7 +12,6 @@
 #include <own_optimizer.hpp>
 #include <processes.hpp>
 #include <ranks.hpp>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <training.hpp>

@@ -12,7 +12,6 @@
 #include <processes.hpp>
 #include <random>
 #include <ranks.hpp>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <training.hpp>

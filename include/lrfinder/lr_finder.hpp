@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
 #include <ostream>
 #include <string>
 #include <type_traits>
@@ -65,13 +66,14 @@ class LRFinder {
   /// Throws InvalidOption if the model or the criterion is an empty holder or pointer.
   LRFinder(ModelArgument model, Optimizer& optimizer, CriterionArgument criterion,
            TrainingOptions options = {})
-      : objective_(std::forward<ModelArgument>(model), std::forward<CriterionArgument>(criterion)),
+      : objective_(std::make_unique<Objective>(std::forward<ModelArgument>(model),
+                                               std::forward<CriterionArgument>(criterion))),
         engine_(optimizer, std::move(options)) {
-    require(objective_.model(), "LRFinder: the model is empty; construct it before the finder");
-    require(objective_.criterion(), "LRFinder: the criterion is empty; construct it first");
+    require(objective_->model(), "LRFinder: the model is empty; construct it before the finder");
+    require(objective_->criterion(), "LRFinder: the criterion is empty; construct it first");
     detail::warn_of_unsaved_members(&optimizer);
-    add(objective_.model());
-    if constexpr (detail::is_model<Criterion>) add(objective_.criterion());
+    add(objective_->model());
+    if constexpr (detail::is_model<Criterion>) add(objective_->criterion());
   }
 
   /// How the model is trained. The options may be changed between two tests.
@@ -282,14 +284,14 @@ class LRFinder {
                     "default arguments pass a lambda: [](torch::Tensor output, torch::Tensor "
                     "target) { return torch::nn::functional::cross_entropy(output, target); }");
       if constexpr (fits) {
-        return detail::erased(objective_, loader,
+        return detail::erased(*objective_, loader,
                               role == Role::training ? "training loader" : "validation loader");
       }
     }
     return {};
   }
 
-  Objective objective_;
+  std::unique_ptr<Objective> objective_;  // a lambda in it cannot be assigned to
   detail::Engine engine_;
 };
 

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include <c10/util/ScopeExit.h>
 #include <torch/torch.h>
 
 #include <lrfinder/communicator.hpp>
@@ -50,6 +51,7 @@ class ParallelTrials final : public TrialRunner {
   /// In the end, restores each rank's own state. If the search throws, tells the other ranks.
   void host(const std::function<void()>& search) override {
     session_.emplace(ranks_);
+    const auto forget = c10::make_scope_exit([this] { session_.reset(); });  // it holds tensors
     trained_.clear();
     session_->run([&] {
       try {
@@ -59,7 +61,6 @@ class ParallelTrials final : public TrialRunner {
         throw;
       }
     });
-    session_.reset();  // it holds tensors of the model
   }
 
   /// Gives every rank the parameters, buffers, optimizer state and random numbers of rank 0.

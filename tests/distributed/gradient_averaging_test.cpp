@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <catch2.hpp>
 #include <complex>
 #include <cstdint>

@@ -1,7 +1,6 @@
 #include <catch2.hpp>
 #include <cmath>
 #include <csignal>
-#include <cstdint>
 #include <limits>
 #include <processes.hpp>
 #include <stdexcept>

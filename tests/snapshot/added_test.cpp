@@ -3,7 +3,6 @@
 #include <catch2.hpp>
 #include <everything.hpp>
 #include <training.hpp>
-#include <vector>
 #include <warnings.hpp>
 
 #include <torch/torch.h>

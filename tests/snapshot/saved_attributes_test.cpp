@@ -146,6 +146,7 @@ TEST_CASE("after a test that does not restore, the attributes are those that it 
   Scripted scripted;
   torch::optim::SGD optimizer({scripted.weight}, 1e-3);
   lrfinder::LRFinder finder(scripted.model, optimizer, torch::nn::CrossEntropyLoss());
+  if (GENERATE(false, true)) finder.also_restore(scripted.inner);  // named twice
   finder.range_test(class_batches(3, 5, 4, 3),
                     lrfinder::RangeTestOptions().num_iter(6).restore(false));
   CHECK(scripted.model.attr("seen").toTensor().item<float>() == 7);

@@ -3,7 +3,6 @@
 #include <catch2.hpp>
 #include <everything.hpp>
 #include <functional>
-#include <memory>
 #include <string>
 #include <training.hpp>
 #include <vector>

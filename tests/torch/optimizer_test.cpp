@@ -1,5 +1,4 @@
 #include <catch2.hpp>
-#include <memory>
 #include <own_optimizer.hpp>
 #include <string>
 #include <tuple>

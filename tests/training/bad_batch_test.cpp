@@ -4,7 +4,6 @@
 #include <cmath>
 #include <everything.hpp>
 #include <limits>
-#include <memory>
 #include <string>
 #include <training.hpp>
 #include <vector>

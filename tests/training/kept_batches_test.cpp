@@ -1,6 +1,4 @@
 #include <catch2.hpp>
-#include <memory>
-#include <string>
 #include <training.hpp>
 #include <vector>
 #include <warnings.hpp>

@@ -1,7 +1,5 @@
 #include <catch2.hpp>
-#include <cmath>
 #include <limits>
-#include <optional>
 #include <settings.hpp>
 #include <vector>
 

@@ -4,7 +4,6 @@
 #include <everything.hpp>
 #include <functional>
 #include <memory>
-#include <string>
 #include <training.hpp>
 #include <utility>
 #include <vector>
@@ -280,4 +279,5 @@ TEST_CASE("a model with a sparse buffer is not paired, and a warning says why", 
   finder.range_test(class_batches(7, 6, 4, 3), usual);
   CHECK(finder.history().untrained_loss.empty());
   CHECK_THAT(warnings.texts.at(0), contains("a tensor of the model is not strided"));
+  CHECK(warnings.texts.size() == 1);
 }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <optional>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -91,17 +90,9 @@ class Objective {
  public:
   Objective(Held<Model> its_model, Held<Criterion> its_criterion)
       : model_(std::move(its_model)), criterion_(std::move(its_criterion)) {}
-  Objective(Objective&&) noexcept = default;
-  /// Makes the criterion anew, because a lambda cannot be assigned to.
-  Objective& operator=(Objective&& other) noexcept {
-    if (this == &other) return *this;
-    model_ = std::move(other.model_);
-    criterion_.emplace(*std::move(other.criterion_));
-    return *this;
-  }
 
   Model& model() noexcept { return model_; }
-  Criterion& criterion() noexcept { return *criterion_; }
+  Criterion& criterion() noexcept { return criterion_; }
 
   /// Returns the batch for forward_loss(): on the device, and stacked if the criterion takes an
   /// output and a target.
@@ -143,7 +134,7 @@ class Objective {
 
  private:
   Held<Model> model_;
-  std::optional<Held<Criterion>> criterion_;
+  Held<Criterion> criterion_;
 };
 
 }  // namespace lrfinder::detail

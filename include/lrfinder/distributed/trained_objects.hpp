@@ -12,7 +12,6 @@
 #include <lrfinder/distributed/fingerprint.hpp>
 #include <lrfinder/distributed/gradient_averaging.hpp>
 #include <lrfinder/snapshot/saved_optimizer.hpp>
-#include <lrfinder/snapshot/saved_state.hpp>
 #include <lrfinder/torch/compatibility.hpp>
 #include <lrfinder/torch/module.hpp>
 #include <lrfinder/torch/optimizer.hpp>

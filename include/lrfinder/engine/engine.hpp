@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
-#include <vector>
 
 #include <torch/torch.h>
 
@@ -55,8 +54,6 @@ class Engine {
   void reset();
 
  private:
-  class Running;
-
   torch::optim::Optimizer& optimizer() const { return *trained_.optimizers.front(); }
   bool is_as_left() const;
   void record(const RangeTestSettings& range, const RangeTestOptions& options, TrainingSetup& setup,

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <c10/util/ScopeExit.h>
 #include <torch/torch.h>
 
 #include <lrfinder/data/any_loader.hpp>
@@ -35,7 +36,6 @@
 #include <lrfinder/search/trial_runner.hpp>
 #include <lrfinder/snapshot/saved_state.hpp>
 #include <lrfinder/snapshot/store.hpp>
-#include <lrfinder/suggest/numeric.hpp>
 #include <lrfinder/torch/compatibility.hpp>
 #include <lrfinder/torch/optimizer.hpp>
 #include <lrfinder/training/group_rates.hpp>
@@ -67,26 +67,19 @@ inline std::size_t hash_of(const TrainedObjects& trained) {
   return all.hash();
 }
 
-/// Throws InvalidOption if another test of this finder runs. A callback may start a second test.
-class Engine::Running {
- public:
-  explicit Running(bool& is_running) : is_running_(is_running) {
-    require_option(!is_running_,
-                   "LRFinder: a range test or a search of this finder is running; call again "
-                   "after its end");
-    is_running_ = true;
-  }
-  Running(const Running&) = delete;
-  Running& operator=(const Running&) = delete;
-  ~Running() { is_running_ = false; }
-
- private:
-  bool& is_running_;
-};
+/// Marks a finder as running, up to the end of the result's lifetime. Throws InvalidOption if
+/// another test of it runs. A callback may start a second test.
+inline auto running(bool& is_running) {
+  require_option(!is_running,
+                 "LRFinder: a range test or a search of this finder is running; call again after "
+                 "its end");
+  is_running = true;
+  return c10::make_scope_exit([&is_running] { is_running = false; });
+}
 
 LRFINDER_INLINE const History& Engine::range_test(AnyLoader& train_loader, AnyLoader* val_loader,
                                                   const RangeTestOptions& options) {
-  const Running running(is_running_);
+  const auto until_the_end = running(is_running_);
   Session session(options_.data_parallel(), options.on_iteration().is_set());
   session.run([&] {
     TrainingSetup setup(trained_, train_loader, val_loader,
@@ -115,12 +108,13 @@ LRFINDER_INLINE void Engine::record(const RangeTestSettings& range, const RangeT
   const bool was_as_left = is_as_left();
   std::size_t hash_at_end = 0;
   const auto test = [&](Training& training) {
-    Recorder recorder(range, is_paired);
+    const bool pairs = is_paired && training.measures_untrained();
+    Recorder recorder(range, pairs);
     try {
       const auto in_flight = iterations_in_flight(options, setup.settings());
-      const StopReason reason = RangeTestLoop(range, in_flight, recorder, goes_on).run(training);
+      const StopReason reason = run_range_test(training, range, in_flight, recorder, goes_on);
       if (progress) progress->end(reason);
-      if (is_paired && !recorder.is_paired()) {
+      if (pairs && !recorder.is_paired()) {
         TORCH_WARN(
             "LRFinder: the losses of the batches at the starting weights are not recorded. The "
             "model, the criterion or the optimizer keeps a state of its own, which shows in the "
@@ -196,7 +190,7 @@ LRFINDER_INLINE bool Engine::is_as_left() const {
 
 LRFINDER_INLINE Suggestion Engine::find(AnyLoader& train_loader, AnyLoader* val_loader,
                                         const FindOptions& options) {
-  const Running running(is_running_);
+  const auto until_the_end = running(is_running_);
   const auto runner =
       options.trial_runner() ? options.trial_runner() : std::make_shared<TrialRunner>();
   RangeTestOptions range_test = options.range_test();
@@ -311,7 +305,7 @@ LRFINDER_INLINE void Engine::set_lr(const Suggestion& suggestion) {
 }
 
 LRFINDER_INLINE void Engine::reset() {
-  const Running running(is_running_);
+  const auto until_the_end = running(is_running_);
   if (const auto before = std::exchange(unrestored_, nullptr)) before->restore();
 }
 

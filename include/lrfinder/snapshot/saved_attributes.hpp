@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <type_traits>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -17,24 +16,19 @@ namespace lrfinder::detail {
 /// The copies of values, by their originals.
 using AttributeCopies = std::unordered_map<const void*, c10::IValue>;
 
-/// Copies the value of an attribute of a TorchScript module. The copy shares submodules. Calls
-/// `visit` with each tensor; the copy has the tensor that it returns, or the same if it returns
-/// nothing. IValue::deepcopy() would confuse tensors that share memory, and throws for objects of
-/// C++ classes.
-template <class Visit>
-c10::IValue copy_of(const c10::IValue& value, AttributeCopies& copies, const Visit& visit) {
-  if constexpr (std::is_void_v<std::invoke_result_t<const Visit&, const torch::Tensor&>>) {
-    if (value.isTensor()) visit(value.toTensor());
-  } else {
-    if (value.isTensor()) return visit(value.toTensor());
-  }
+/// Copies the value of an attribute of a TorchScript module. The copy shares submodules, and has
+/// the tensors that `map` returns for those of the value. IValue::deepcopy() would confuse tensors
+/// that share memory, and throws for objects of C++ classes.
+template <class Map>
+c10::IValue copy_of(const c10::IValue& value, AttributeCopies& copies, const Map& map) {
+  if (value.isTensor()) return map(value.toTensor());
   const bool has_parts = value.isList() || value.isGenericDict() || value.isTuple() ||
                          (value.isObject() && !value.isModule());
   if (!has_parts) return value;
   const void* const original = value.internalToPointer();
   const auto known = copies.find(original);
   if (known != copies.end()) return known->second;
-  const auto part = [&](const c10::IValue& of) { return copy_of(of, copies, visit); };
+  const auto part = [&](const c10::IValue& of) { return copy_of(of, copies, map); };
   if (value.isTuple()) {
     std::vector<c10::IValue> parts;
     for (const c10::IValue& each : value.toTupleRef().elements()) parts.push_back(part(each));
@@ -74,7 +68,7 @@ class SavedAttributes {
   /// Saves the tensors of the attributes into `tensors`. Does not change the module.
   SavedAttributes(const ModuleHandle& module, SavedTensors& tensors) {
     AttributeCopies copies;
-    const auto save = [&](const torch::Tensor& tensor) { tensors.save(tensor); };
+    const auto save = [&](const torch::Tensor& tensor) { return tensors.save(tensor), tensor; };
     module.each_script_object([&](const Object& object) {
       for (std::size_t slot = 0; slot < object->slots().size(); ++slot) {
         const c10::IValue& value = object->getSlot(slot);

@@ -102,7 +102,8 @@ class SavedTensors {
     // A forward pass may have added a buffer to its graph. detach_() of LibTorch refuses views.
     if (saved.is_leaf && !tensor.is_leaf()) torch::autograd::impl::set_gradient_edge(tensor, {});
     if (tensor.is_leaf()) tensor.mutable_grad() = torch::Tensor();
-    if (is_compressed(tensor)) {  // set_data() of LibTorch does nothing for them
+    // set_data() of LibTorch does nothing for the layouts CSR, CSC, BSR and BSC.
+    if (tensor.key_set().has_any(c10::sparse_csr_ks)) {
       if (tensor._nnz() != saved.original._nnz()) tensor.resize_as_sparse_(saved.original);
       tensor.copy_(saved.original);
     } else if (!is_same_view(tensor, saved.original)) {
@@ -150,13 +151,6 @@ class SavedTensors {
   // False for sparse tensors and others that keep their values elsewhere.
   static bool has_storage(const torch::Tensor& tensor) {
     return tensor.has_storage() && tensor.layout() == torch::kStrided;
-  }
-
-  // Whether the tensor is sparse in the layout CSR, CSC, BSR or BSC.
-  static bool is_compressed(const torch::Tensor& tensor) {
-    const auto layout = tensor.layout();
-    return layout == at::kSparseCsr || layout == at::kSparseCsc || layout == at::kSparseBsr ||
-           layout == at::kSparseBsc;
   }
 
   static bool is_same_view(const torch::Tensor& a, const torch::Tensor& b) {

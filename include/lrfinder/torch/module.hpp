@@ -131,6 +131,7 @@ class ModuleHandle {
     const auto* const module = std::get_if<SharedModule>(&module_);
     if (!module) return;
     visit(std::string(), *module);
+    // LibTorch can include the module itself only if a shared_ptr holds it.
     for (const auto& each : (*module)->named_modules("", /*include_self=*/false)) {
       visit(each.key(), each.value());
     }
@@ -151,16 +152,9 @@ class ModuleHandle {
   /// This module, then its submodules; parents before children.
   std::vector<ModuleHandle> self_and_submodules() const {
     std::vector<ModuleHandle> handles;
-    if (const auto* const module = std::get_if<SharedModule>(&module_)) {
-      handles.push_back(*this);
-      // LibTorch can include the module itself only if a shared_ptr holds it.
-      for (const auto& submodule : (*module)->modules(/*include_self=*/false)) {
-        handles.emplace_back(*submodule);
-      }
-    } else {
-      for (const auto& each : std::get<torch::jit::Module>(module_).modules()) {
-        handles.emplace_back(each);
-      }
+    each_cpp_module([&](const auto&, const auto& module) { handles.emplace_back(*module); });
+    if (const auto* const script = std::get_if<torch::jit::Module>(&module_)) {
+      for (const auto& each : script->modules()) handles.emplace_back(each);
     }
     return handles;
   }

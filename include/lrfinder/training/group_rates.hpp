@@ -10,7 +10,6 @@
 #include <lrfinder/detail/text.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/history.hpp>
-#include <lrfinder/suggest/numeric.hpp>
 
 /// @file
 /// The learning rates of all parameter groups, one for each group.

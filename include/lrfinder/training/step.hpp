@@ -16,6 +16,7 @@
 #include <lrfinder/detail/text.hpp>
 #include <lrfinder/distributed/session.hpp>
 #include <lrfinder/error.hpp>
+#include <lrfinder/plan/training_plan.hpp>
 #include <lrfinder/snapshot/random_state.hpp>
 #include <lrfinder/torch/compatibility.hpp>
 #include <lrfinder/torch/gradients.hpp>
@@ -52,29 +53,33 @@ class Step {
   Step& operator=(const Step&) = delete;
   ~Step() { batches_.stop(); }
 
+  /// Sets the learning rate of every parameter group.
+  void set_lr(const std::vector<double>& rates) { set_rates(optimizer_, rates); }
+
+  /// Sets the rates for a step of a plan, and the momentum if the plan cycles the momentum.
+  void follow(const TrainingPlan& plan, std::int64_t step, const std::vector<double>& peaks) {
+    const double factor = plan.factor(step);
+    std::vector<double> rates;
+    for (const double peak : peaks) rates.push_back(factor * peak);
+    set_lr(rates);
+    set_momentum(optimizer_, plan.momentum(step));
+  }
+
   /// Takes the next batches, adds up their gradients, clips them, and updates the parameters.
-  void run() {
-    if (scaler_.enabled()) {
-      fetch_and_differentiate();
-      skipped_ = !scaler_.step(optimizer_);
+  void step() {
+    if (closure_ == Closure::required) {  // then no scaler is enabled
+      optimizer_.step([&, first = true]() mutable {
+        if (!std::exchange(first, false)) return differentiate_again();
+        fetch_and_differentiate();
+        return loss_of(measured_);
+      });
       return;
     }
-    switch (closure_) {
-      case Closure::unused:
-        fetch_and_differentiate();
-        optimizer_.step();
-        break;
-      case Closure::required:
-        optimizer_.step([&, first = true]() mutable {
-          if (!std::exchange(first, false)) return differentiate_again();
-          fetch_and_differentiate();
-          return loss_of(measured_);
-        });
-        break;
-      case Closure::possible:
-        fetch_and_differentiate();
-        optimizer_.step([&] { return differentiate_again(); });
-        break;
+    fetch_and_differentiate();
+    if (closure_ == Closure::possible && !scaler_.enabled()) {
+      optimizer_.step([&] { return differentiate_again(); });
+    } else {
+      skipped_ = !scaler_.step(optimizer_);
     }
   }
 
@@ -93,14 +98,20 @@ class Step {
     return session_.mean(std::move(measured), static_cast<double>(samples)).read().raw_loss;
   }
 
+  /// Whether the untrained losses of the batches are measured.
+  bool measures_untrained() const noexcept { return untrained_.has_value(); }
+
   /// Measures no untrained losses any longer.
   void stop_pairing() {
     if (!settings_.options.skip_bad_batches()) untrained_.reset();
   }
 
+  /// How many batches were left out, because their loss is not finite before any update.
+  std::int64_t skipped_batches() const { return batches_.passed_over(); }
+
   /// Returns what was measured before the last update: the training loss and, without a validation
   /// loader, the metrics. To be called once for each update.
-  DeviceMeasurement take_measured() {
+  DeviceMeasurement training_loss() {
     DeviceMeasurement measurement = std::move(measured_);
     add_update(measurement);
     return measurement;
@@ -127,18 +138,15 @@ class Step {
   void fetch_and_differentiate() {
     batches_of_step_.clear();
     untrained_loss_ = {};
-    const auto next_batch = [&](std::size_t) -> AnyBatch& {
-      if (closure_ == Closure::unused) batches_of_step_.clear();
+    const auto next_batch = [&](std::size_t) {
       std::shared_ptr<AnyBatch> batch = next_with_untrained_loss();
+      if (closure_ == Closure::unused) return batch;
       // The loader may write the next batch into the memory of this one.
-      if (closure_ != Closure::unused && settings_.options.accumulation_steps() > 1) {
-        batch = batch->copy();
-      }
-      batches_of_step_.push_back(std::move(batch));
-      return *batches_of_step_.back();
+      if (settings_.options.accumulation_steps() > 1) batch = batch->copy();
+      batches_of_step_.push_back(batch);
+      return batch;
     };
     measured_ = differentiate(next_batch, /*with_metrics=*/!settings_.validates);
-    if (closure_ == Closure::unused) batches_of_step_.clear();
     require_gradients();
     scaler_.unscale(optimizer_);
     grad_norm_ = clip_gradients(optimizer_, settings_.options);
@@ -203,7 +211,7 @@ class Step {
   }
 
   torch::Tensor differentiate_again() {
-    const auto same_batch = [&](std::size_t i) -> AnyBatch& { return *batches_of_step_[i]; };
+    const auto same_batch = [&](std::size_t i) { return batches_of_step_[i]; };
     const DeviceMeasurement measured = differentiate(same_batch, /*with_metrics=*/false);
     clip_gradients(optimizer_, settings_.options);
     return loss_of(measured);
@@ -224,20 +232,20 @@ class Step {
     // those with the weight of the first.
     const auto expected = [&] { return static_cast<double>(batches) * first_weight; };
     for (std::int64_t i = 0; i < batches; ++i) {
-      AnyBatch& batch = batch_at(static_cast<std::size_t>(i));
-      torch::Tensor loss = evaluate(batch, settings_, with_metrics ? &measured : nullptr);
+      const std::shared_ptr<AnyBatch> batch = batch_at(static_cast<std::size_t>(i));
+      torch::Tensor loss = evaluate(*batch, settings_, with_metrics ? &measured : nullptr);
       if (!loss.requires_grad()) {
         throw InvalidStep(
             "LRFinder: the loss needs no gradient; are all parameters frozen, or does the "
             "criterion detach the output?");
       }
-      const double weight = weight_of(batch);
+      const double weight = weight_of(*batch);
       all_weights += weight;
       if (i == 0) first_weight = weight;
       if (batches > 1) loss = loss / (expected() / weight);
       scaler_.scale(loss).backward();
       sum = sum.defined() ? sum + loss.detach() : loss.detach();
-      samples += batch.samples();
+      samples += batch->samples();
     }
     if (all_weights != expected()) {
       const torch::NoGradGuard without_gradients;

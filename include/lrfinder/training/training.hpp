@@ -15,12 +15,10 @@
 #include <lrfinder/distributed/fingerprint.hpp>
 #include <lrfinder/distributed/session.hpp>
 #include <lrfinder/error.hpp>
-#include <lrfinder/plan/training_plan.hpp>
 #include <lrfinder/snapshot/saved_state.hpp>
 #include <lrfinder/torch/autocast.hpp>
 #include <lrfinder/torch/measurement.hpp>
 #include <lrfinder/torch/module.hpp>
-#include <lrfinder/torch/optimizer.hpp>
 #include <lrfinder/training/evaluation.hpp>
 #include <lrfinder/training/kept_batches.hpp>
 #include <lrfinder/training/step.hpp>
@@ -34,7 +32,7 @@ namespace lrfinder::detail {
 ///     training.set_lr(rates);
 ///     training.step();
 ///     const Measurement measured = training.measure().read();
-class Training {
+class Training : public Step {
  public:
   /// Goes to the first batch. `validation` may be null. `untrained`: measures the untrained losses;
   /// none if they are not measured. The references must outlive the training.
@@ -43,49 +41,19 @@ class Training {
   Training(torch::optim::Optimizer& optimizer, TrainingBatches& batches,
            std::unique_ptr<Validation> validation, std::optional<UntrainedLosses> untrained,
            const TrainingSettings& settings, Session& session)
-      : optimizer_(optimizer),
-        batches_(batches),
-        step_(batches, optimizer, settings, session, std::move(untrained)),
+      : Step(batches, optimizer, settings, session, std::move(untrained)),
         validation_(std::move(validation)) {
     if (validation_) validation_->start();
   }
-
-  /// Sets the learning rate of every parameter group.
-  void set_lr(const std::vector<double>& rates) { set_rates(optimizer_, rates); }
-
-  /// Sets the rates for a step of a plan, and the momentum if the plan cycles the momentum.
-  void follow(const TrainingPlan& plan, std::int64_t step, const std::vector<double>& peaks) {
-    const double factor = plan.factor(step);
-    std::vector<double> rates;
-    for (const double peak : peaks) rates.push_back(factor * peak);
-    set_lr(rates);
-    set_momentum(optimizer_, plan.momentum(step));
-  }
-
-  /// Makes one update of the optimizer.
-  void step() { step_.run(); }
-
-  /// Evaluates the batches of the next update without training on them. Returns their loss, which
-  /// is finite. Throws BadBatch if it would not be.
-  double evaluate_without_update() { return step_.evaluate_without_update(); }
-
-  /// Measures no untrained losses any longer.
-  void stop_pairing() { step_.stop_pairing(); }
-
-  /// How many batches were left out, because their loss is not finite before any update.
-  std::int64_t skipped_batches() const { return batches_.passed_over(); }
 
   /// Returns what is recorded for the last update: with a validation loader the validation loss
   /// after the update, otherwise the training loss before it.
   DeviceMeasurement measure() {
     if (!validation_) return training_loss();
     DeviceMeasurement measured = validation_->run();
-    step_.add_update(measured);
+    add_update(measured);
     return measured;
   }
-
-  /// Returns the training loss before the last update. To be called once for each update.
-  DeviceMeasurement training_loss() { return step_.take_measured(); }
 
   /// Whether there is a validation loader.
   bool validates() const noexcept { return validation_ != nullptr; }
@@ -94,9 +62,6 @@ class Training {
   DeviceMeasurement validation_loss() { return validation_->run(); }
 
  private:
-  torch::optim::Optimizer& optimizer_;
-  TrainingBatches& batches_;
-  Step step_;
   std::unique_ptr<Validation> validation_;
 };
 
@@ -135,7 +100,7 @@ class TrainingSetup {
                                                   const std::function<void(Training&)>& use,
                                                   bool use_untrained = false) {
     const ThreadState thread_state(settings_.placement.device);
-    auto saved = save(settings_.placement);
+    auto saved = std::make_unique<SavedState>(trained_, settings_.placement, settings_.options);
     try {
       if (settings_.placement.moves) {
         for (ModuleHandle module : trained_.modules) module.to(settings_.placement.device);
@@ -161,7 +126,7 @@ class TrainingSetup {
   std::unique_ptr<SavedState> save_in_place() const {
     DevicePlacement in_place = settings_.placement;
     in_place.moves = false;
-    return save(in_place);
+    return std::make_unique<SavedState>(trained_, in_place, settings_.options);
   }
 
   /// Adds a hash of the first training batch, and hashes of the first two validation batches.
@@ -205,10 +170,6 @@ class TrainingSetup {
           reason.what());
       return std::nullopt;
     }
-  }
-
-  std::unique_ptr<SavedState> save(const DevicePlacement& placement) const {
-    return std::make_unique<SavedState>(trained_, placement, settings_.options);
   }
 
   const TrainedObjects& trained_;

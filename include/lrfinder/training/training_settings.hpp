@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
-#include <utility>
 
 #include <torch/torch.h>
 
@@ -11,7 +10,6 @@
 #include <lrfinder/detail/text.hpp>
 #include <lrfinder/distributed/fingerprint.hpp>
 #include <lrfinder/distributed/session.hpp>
-#include <lrfinder/snapshot/saved_state.hpp>
 #include <lrfinder/torch/autocast.hpp>
 #include <lrfinder/torch/compatibility.hpp>
 #include <lrfinder/torch/gradients.hpp>

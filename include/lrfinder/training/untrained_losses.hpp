@@ -36,11 +36,12 @@ class StartingWeights {
   explicit StartingWeights(const TrainedObjects& trained) {
     const torch::NoGradGuard without_gradients;
     AttributeCopies copies;
-    const auto copy = [this](const torch::Tensor& tensor) { add(tensor); };
+    const auto copy = [this](const torch::Tensor& tensor) { return add(tensor), tensor; };
     for (const ModuleHandle& module : trained.modules) {
       module.each_parameter(copy);
       module.each_buffer(copy);
       module.each_script_object([&](const Object& object) {
+        if (!seen_.insert(object.get()).second) return;  // a module may be named twice
         for (std::size_t slot = 0; slot < object->slots().size(); ++slot) {
           attributes_.push_back({object, slot, copy_of(object->getSlot(slot), copies, copy)});
         }
@@ -55,7 +56,12 @@ class StartingWeights {
       add(*variable);
       variables_.emplace_back(variable, *variable);
     }
-    require_memory();
+    std::int64_t bytes = 0;
+    for (const auto& each : storages_) bytes += static_cast<std::int64_t>(each.first.nbytes());
+    if (bytes > 0 && bytes > free_memory(storages_.front().first.device()) / 2) {
+      throw Error(concat("a second copy of the weights (", bytes,
+                         " bytes) would take more than half of the free memory"));
+    }
     for (auto& [present, other] : storages_) other = bytes_of(present).clone().storage();
   }
 
@@ -132,17 +138,6 @@ class StartingWeights {
     const auto size = static_cast<std::int64_t>(storage.nbytes());
     torch::Tensor bytes = torch::empty({0}, torch::device(storage.device()).dtype(torch::kByte));
     return bytes.set_(storage, 0, {size}, {1});
-  }
-
-  void require_memory() const {
-    if (storages_.empty()) return;
-    std::int64_t bytes = 0;
-    for (const auto& storage : storages_)
-      bytes += static_cast<std::int64_t>(storage.first.nbytes());
-    if (bytes > free_memory(storages_.front().first.device()) / 2) {
-      throw Error(concat("a second copy of the weights (", bytes,
-                         " bytes) would take more than half of the free memory"));
-    }
   }
 
   void exchange() noexcept {
