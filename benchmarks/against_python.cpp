@@ -5,7 +5,6 @@
 // Freed memory stays in the process, unless the second argument asks for the default allocator.
 
 #include <cstdio>
-#include <string>
 
 #include <lrfinder/lrfinder.hpp>
 

@@ -2,7 +2,6 @@
 // device and how many samples it holds by two functions beside it.
 
 #include <cstdio>
-#include <utility>
 #include <vector>
 
 #include <torch/torch.h>

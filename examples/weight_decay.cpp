@@ -3,7 +3,6 @@
 // lowest loss is the one to take.
 
 #include <cstdio>
-#include <string>
 #include <vector>
 
 #include <torch/torch.h>

@@ -1,7 +1,6 @@
 // A range test leaves no memory behind, and no open file.
 
 #include <catch2.hpp>
-#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <iterator>

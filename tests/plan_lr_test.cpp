@@ -1,7 +1,6 @@
 #include <catch2.hpp>
 #include <csv.hpp>
 #include <sstream>
-#include <string>
 #include <training.hpp>
 #include <vector>
 

@@ -12,7 +12,6 @@
 #include <process_state.hpp>
 #include <sstream>
 #include <stdexcept>
-#include <string>
 #include <temporary_directory.hpp>
 #include <training.hpp>
 #include <vector>

@@ -9,7 +9,6 @@
 #include <functional>
 #include <iostream>
 #include <string>
-#include <utility>
 
 #include <torch/torch.h>
 

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdint>
-#include <string>
 #include <vector>
 
 #include "hard_task.hpp"

@@ -6,7 +6,6 @@
 // --held-out: asks on the kinds held out, too. --streams: asks on the trainings of 30,000 updates.
 // --budgets: asks only `find`, with budgets from 3 to 100.
 
-#include <cstdint>
 #include <functional>
 #include <iostream>
 #include <string>

@@ -8,7 +8,6 @@
 //     lrfinder plan --one-cycle --steps 10000 --peak 0.1
 
 #include <algorithm>
-#include <cstdio>
 #include <iostream>
 #include <new>
 #include <string>

@@ -69,9 +69,7 @@ struct FindOptions {
                      "FindOptions: history has a loss that is not finite; leave it out");
       require_option(history_->lr.back() > 0, "FindOptions: the last rate of history (",
                      history_->lr.back(), ") must be positive");
-      detail::require_column(history_->lr, history_->raw_loss, "raw_loss");
-      const auto& untrained = history_->untrained_loss;
-      if (!untrained.empty()) detail::require_column(history_->lr, untrained, "untrained_loss");
+      static_cast<void>(history_->paired_loss());  // checks its columns
       for (const auto& rates : history_->group_lr) {
         detail::require_column(history_->lr, rates, "group_lr");
       }

@@ -1,8 +1,6 @@
 #include "../../benchmarks/long_trainings/parameter_free.hpp"
 
 #include <catch2.hpp>
-#include <cmath>
-#include <functional>
 #include <vector>
 
 #include <torch/torch.h>

@@ -1,6 +1,5 @@
 #include <catch2.hpp>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -13,7 +12,6 @@
 #ifndef _WIN32
 #include <file_size_limit.hpp>
 #endif
-#include <utility>
 #include <vector>
 
 #include <lrfinder/history/csv.hpp>

@@ -170,6 +170,8 @@ TEST_CASE("where a curve diverged is shaded") {
   shape.end_lr = 0.1;
   CHECK_FALSE(contains("set object").match(script(histories::recorded(shape))));
   CHECK_THAT(script(History({1, 2, 3}, {2, 1, 9})), contains("set object rectangle from 3,"));
+  CHECK_THAT(script(History({1, 2, 3, 4}, {2, std::nan(""), 1, 9})),
+             contains("set object rectangle from 4,"));
 }
 
 TEST_CASE("a recipe without an answer leaves its reason and the rest of the picture") {

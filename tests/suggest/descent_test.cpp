@@ -2,7 +2,6 @@
 #include <cmath>
 #include <curves.hpp>
 #include <limits>
-#include <vector>
 
 #include <lrfinder/suggest/descent.hpp>
 

@@ -1,5 +1,4 @@
 #include <catch2.hpp>
-#include <cmath>
 #include <csv.hpp>
 #include <curves.hpp>
 #include <limits>
@@ -194,4 +193,6 @@ TEST_CASE("the table prints a line for each recipe") {
   out << suggest::all(History({1, 2}, {2, 1}));
   CHECK_THAT(out.str(), contains("steepest         none  ("));
   CHECK_THAT(out.str(), contains("minimum          0.2\n"));
+  out << lrfinder::SuggestionTable{{"a recipe with a longer name", std::nullopt, "why"}};
+  CHECK_THAT(out.str(), contains("a recipe with a longer name none  (why)\n"));
 }

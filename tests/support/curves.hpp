@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <csv.hpp>
-#include <map>
 #include <random>
 #include <string>
 #include <vector>

@@ -6,7 +6,6 @@
 #include <training.hpp>
 #include <type_traits>
 #include <typeinfo>
-#include <utility>
 #include <vector>
 
 #include <torch/torch.h>

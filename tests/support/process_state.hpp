@@ -3,7 +3,6 @@
 #include <cfenv>
 #include <clocale>
 #include <csignal>
-#include <cstdlib>
 #include <filesystem>
 #include <initializer_list>
 #include <iostream>

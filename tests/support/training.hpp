@@ -3,12 +3,6 @@
 #include <cstddef>
 #include <cstring>
 #include <fstream>
-#include <functional>
-#include <map>
-#include <memory>
-#include <sstream>
-#include <stdexcept>
-#include <string>
 #include <test_device.hpp>
 #include <utility>
 #include <vector>

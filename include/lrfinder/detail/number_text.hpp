@@ -123,12 +123,9 @@ inline std::optional<double> number_from(std::string_view text) {
 /// "0.0123", "1.2e-5".
 inline std::string rounded(double value, int significant_digits = 3) {
   std::string text = printed(value, significant_digits);
-  const std::size_t exponent = text.find('e');
-  if (exponent == std::string::npos) return text;
-  std::size_t padding = exponent + 2;
-  if (text[exponent + 1] == '+') text.erase(exponent + 1, 1), --padding;
-  while (padding + 1 < text.size() && text[padding] == '0') text.erase(padding, 1);
-  return text;
+  const std::size_t exponent = text.find('e') + 1;
+  if (exponent == 0) return text;
+  return text.substr(0, exponent) + std::to_string(std::atoi(text.c_str() + exponent));
 }
 
 }  // namespace lrfinder::detail

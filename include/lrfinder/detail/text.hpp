@@ -94,6 +94,11 @@ inline std::string printable(std::string_view text) {
   return result;
 }
 
+/// A piece of a text in quotes, for a message.
+inline std::string in_quotes(std::string_view text) {
+  return concat('"', printable(text.substr(0, 40)), text.size() > 40 ? "...\"" : "\"");
+}
+
 /// Breaks a text into lines of at most `width` characters, at blanks if possible: at least one
 /// line, at most `max_lines`. A longer text is cut off and ends with an ellipsis.
 inline std::vector<std::string> wrapped(std::string_view text, std::size_t width,

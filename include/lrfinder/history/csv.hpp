@@ -24,8 +24,8 @@ namespace detail {
 /// Reads a history from CSV text, line by line.
 class CsvReader {
  public:
-  CsvReader(std::string_view text, const std::string& source) : rest_(text), source_(source) {
-    if (const auto unmarked = after("\xEF\xBB\xBF", rest_)) rest_ = *unmarked;  // byte-order mark
+  CsvReader(std::string_view text, const std::string& source)
+      : rest_(without_mark(text)), source_(source) {
     history_.found.emplace();
   }
 
@@ -53,12 +53,6 @@ class CsvReader {
   }
 
  private:
-  struct Column {
-    std::string_view name;
-    std::vector<double>* values;  // null for the column `iteration`
-    bool holds_rates;
-  };
-
   template <class... Parts>
   [[noreturn]] void fail(const Parts&... reason) const {
     throw InvalidHistory(concat(printable(source_), ':', line_number_, ": ", reason...));
@@ -66,13 +60,6 @@ class CsvReader {
 
   /// Whether to_csv() wrote the text. Such a text tells its number of iterations.
   bool is_saved() const { return settings_seen_.count("iterations") > 0; }
-
-  /// Quotes a piece of the text for a message.
-  static std::string quoted(std::string_view field) {
-    constexpr std::size_t max_length = 40;
-    return concat('"', printable(field.substr(0, max_length)),
-                  field.size() > max_length ? "...\"" : "\"");
-  }
 
   /// Goes to the next line that is not blank. At the end, returns false and leaves an empty line.
   bool next_line() {
@@ -99,7 +86,7 @@ class CsvReader {
       if (setting != name) return;
       if (!settings_seen_.insert(setting).second) fail("setting ", name, " appears twice");
       if (!from_setting(value, target) || !is_allowed(target)) {
-        fail(name, " is ", quoted(value), "; it must be ", allowed);
+        fail(name, " is ", in_quotes(value), "; it must be ", allowed);
       }
     };
     assign("iterations", iterations_, "a number", [](const auto&) { return true; });
@@ -110,29 +97,26 @@ class CsvReader {
     const auto names = split(line_, ',');
     std::set<std::string_view> seen;
     for (const std::string_view name : names) {
-      if (!seen.insert(name).second) fail("column ", quoted(name), " appears twice");
+      if (!seen.insert(name).second) fail("column ", in_quotes(name), " appears twice");
       if (after(group_prefix, name)) history_.group_lr.emplace_back();
     }
     // Pointers to the columns are taken only after all groups exist, because columns must not move.
-    std::map<std::string_view, std::vector<double>*> known{{"iteration", nullptr}};
-    each_column(history_, [&](const std::string& name, auto& values) {
-      const auto place = seen.find(name);
-      if (place != seen.end()) known[*place] = &values;
-    });
+    std::map<std::string, std::vector<double>*, std::less<>> known{{"iteration", nullptr}};
+    each_column(history_, [&](const std::string& name, auto& values) { known[name] = &values; });
     for (const std::string_view name : names) {
       const auto text = after(metric_prefix, name);
       if (const auto metric = text ? unescaped(*text) : std::nullopt) {
         const auto [place, is_new] = history_.metrics.try_emplace(*metric);
-        if (!is_new) fail("metric ", quoted(*metric), " appears twice");
-        known[name] = &place->second;
+        if (!is_new) fail("metric ", in_quotes(*metric), " appears twice");
+        known.emplace(name, &place->second);
       }
       const auto column = known.find(name);
       if (column == known.end()) {
-        fail("column ", quoted(name),
+        fail("column ", in_quotes(name),
              " is not known; the columns are iteration, lr, loss, raw_loss, untrained_loss, "
              "group_lr_0, group_lr_1 and so on, grad_norm, and metric_NAME for anything else");
       }
-      columns_.push_back({name, column->second, name == "lr" || after(group_prefix, name)});
+      columns_.emplace_back(name, column->second);
     }
     for (const std::string_view required : {"lr", "loss"}) {
       if (seen.count(required) == 0) fail("there is no column ", required);
@@ -145,16 +129,16 @@ class CsvReader {
       fail("there are ", fields.size(), " values for ", columns_.size(), " columns");
     }
     for (std::size_t i = 0; i < fields.size(); ++i) {
-      const auto& [name, values, holds_rates] = columns_[i];
+      const auto& [name, values] = columns_[i];
       const auto value = number_from<double>(fields[i]);
       if (!value) {
-        fail("value ", i + 1, ", ", quoted(fields[i]),
+        fail("value ", i + 1, ", ", in_quotes(fields[i]),
              ", is not a number; write it as 0.5, 1e-7, nan or inf");
       }
       if (!values && *value != static_cast<double>(rows_)) {
         fail("iteration is ", to_text(*value), "; here it must be ", rows_);
       }
-      if (holds_rates && !is_rate(*value)) {
+      if (!is_rate(*value) && (name == "lr" || after(group_prefix, name))) {
         fail(name, " is ", to_text(*value), "; it must be finite and not negative");
       }
       if (values) values->push_back(*value);
@@ -169,7 +153,8 @@ class CsvReader {
   std::size_t rows_ = 0;
   std::size_t iterations_ = 0;  // number that was saved
   std::set<std::string_view> settings_seen_;
-  std::vector<Column> columns_;
+  /// Names and values; the column `iteration` has null.
+  std::vector<std::pair<std::string_view, std::vector<double>*>> columns_;
   History history_;
 };
 

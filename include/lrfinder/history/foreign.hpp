@@ -127,14 +127,11 @@ class ForeignReader {
     fail(reason...);
   }
 
-  static std::string quoted(std::string_view text) {
-    return concat('"', printable(text.substr(0, 40)), text.size() > 40 ? "...\"" : "\"");
-  }
-
   /// The names of the columns for a message.
   std::string listed() const {
     std::string text;
-    for (const std::string& name : table_.names) text += (text.empty() ? "" : ", ") + quoted(name);
+    for (const std::string& name : table_.names)
+      text += (text.empty() ? "" : ", ") + in_quotes(name);
     return shortened(text, 300);
   }
 
@@ -217,7 +214,7 @@ class ForeignReader {
                                         names.begin());
       }
     }
-    if (!name.empty()) fail("there is no column ", quoted(name), "; there is ", listed());
+    if (!name.empty()) fail("there is no column ", in_quotes(name), "; there is ", listed());
     if (table_.names == std::vector<std::string>{"Wall time", "Step", "Value"}) {
       fail(
           "TensorBoard has saved one scalar. Save the rates and the losses, and join them: "
@@ -244,7 +241,7 @@ class ForeignReader {
     if (comma != text.npos && text.find('.') == text.npos) text[comma] = '.';
     const auto value = number_from<double>(text.empty() ? "nan" : text);
     if (value) return *value;
-    fail_in(row, "value ", column + 1, ", ", quoted(cell),
+    fail_in(row, "value ", column + 1, ", ", in_quotes(cell),
             ", is not a number; write it as 0.5, 1e-7, nan or inf");
   }
 

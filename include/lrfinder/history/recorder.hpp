@@ -36,9 +36,9 @@ class DivergenceRule {
       : diverge_th_(settings.diverge_th),
         new_weight_(settings.smooth_f > 0 ? settings.smooth_f : 1) {}
 
-  /// Adds the losses of the next iteration. Returns whether the smoothed loss has diverged.
-  bool add(double raw_loss, const std::optional<double>& untrained_loss) {
-    const double untrained = untrained_loss.value_or(0);
+  /// Adds the losses of the next iteration. `untrained`: 0 if it is not known. Returns whether the
+  /// smoothed loss has diverged.
+  bool add(double raw_loss, double untrained) {
     ++count_;
     const double from_mean = untrained - mean_;
     mean_ += from_mean / count_;
@@ -104,7 +104,7 @@ class Recorder {
         column.reserve(std::max<std::size_t>(1, 2 * column.size()));
     });
     each_column([](std::vector<double>& column, double value) { column.push_back(value); });
-    has_diverged_ = divergence_.add(current_.raw_loss, current_.untrained_loss);
+    has_diverged_ = divergence_.add(current_.raw_loss, current_.untrained_loss.value_or(0));
     return true;
   }
 
@@ -148,7 +148,7 @@ class Recorder {
     measured.untrained_loss.reset();
     history_.untrained_loss.clear();
     divergence_ = DivergenceRule(history_.settings);
-    for (const double loss : history_.raw_loss) divergence_.add(loss, std::nullopt);
+    for (const double loss : history_.raw_loss) divergence_.add(loss, 0);
   }
 
   /// Calls `visit` with each column and its value in the current iteration.

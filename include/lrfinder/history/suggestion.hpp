@@ -30,7 +30,7 @@ struct Trial {
   /// Whether the loss of one update rose above its loss without training by more than twice a usual
   /// loss. The loss came back, but in a longer training it may not.
   bool unsteady = false;
-  /// What each of the last updates adds to the mean training loss, up to the end of the trial.
+  /// What each of the last updates adds to the mean training loss, also with a validation loader.
   /// Trials of one length see the same batches, so a search reads from these how much noise the
   /// difference between two trials has. Not saved.
   std::vector<double> loss_parts{};

@@ -102,7 +102,7 @@ class CurveFigure {
       panel.draw(data_of(i) + " using 1:2 with lines" + points + " lw 2.2" + line_style(i),
                  legend_of(i));
     }
-    if (drawn_.tried) draw_trials(panel);
+    draw_trials(panel);
     draw_marks(panel);
     if (options_.show_lr() && !is_text_ && figure_.x.holds(*options_.show_lr())) {
       panel.draw("NaN with lines dt 2 lw 1.2 lc rgb '#404040'",
@@ -138,7 +138,7 @@ class CurveFigure {
           "set arrow from " + x + ",graph 0 to " + x + ",graph 1 nohead back lw 1.2" + style + "\n";
     };
     if (drawn_.diverged_from) shade(*drawn_.diverged_from, axis.range.high, grey);
-    if (drawn_.tried) shade(drawn_.tried->low, drawn_.tried->high, green);
+    shade(drawn_.tried.low, drawn_.tried.high, green);
     if (options_.show_lr()) vertical(*options_.show_lr(), " dt 2 lc rgb '#404040'");
     for (const Mark& mark : drawn_.marks) {
       if (drawn_.is_single) vertical(mark.suggestion.lr, " dt 3" + colour_of(mark));
@@ -151,10 +151,9 @@ class CurveFigure {
   void draw_trials(Panel& panel) {
     const std::int64_t longest = drawn_.longest_trial();
     const double top = panel.axis.range.high;
-    std::vector<Trial> trials = drawn_.tried->trials;
+    std::vector<Trial> trials = drawn_.tried.trials;
     std::sort(trials.begin(), trials.end(),
               [](const Trial& a, const Trial& b) { return a.lr < b.lr; });
-    figure_.data = "";
     for (const bool is_long : {false, true}) {
       std::string rows;
       for (const Trial& trial : trials) {
@@ -174,18 +173,11 @@ class CurveFigure {
       panel.draw(concat(name, " using 1:2 with points ps 0.9*point_size lw 1.4 pt ", sign, colour),
                  is_long ? concat("trials of ", longest, " updates") : "shorter trials");
     }
-    const Suggestion& found = *drawn_.tried;
-    if (!is_text_ && found.high > 0) {
-      panel.draw("NaN with boxes fs solid border rgb '#8CCFB4' lc rgb '#CFEADF'",
-                 concat("interval ", rounded(found.low), " to ", rounded(found.high)));
+    if (!is_text_ && drawn_.tried.high > 0) {
+      panel.draw(
+          "NaN with boxes fs solid border rgb '#8CCFB4' lc rgb '#CFEADF'",
+          concat("interval ", rounded(drawn_.tried.low), " to ", rounded(drawn_.tried.high)));
     }
-  }
-
-  /// The interval of a mark for the legend of a text plot, which has no shade for it.
-  std::string interval_in_text(const Mark& mark) const {
-    const auto& [low, high] = std::pair(mark.suggestion.low, mark.suggestion.high);
-    if (!is_text_ || !(high > 0)) return "";
-    return concat(" (", rounded(low), " to ", rounded(high), ")");
   }
 
   void draw_marks(Panel& panel) const {
@@ -193,8 +185,12 @@ class CurveFigure {
     for (const Mark& mark : drawn_.marks) {
       const std::string rate = rounded(mark.suggestion.lr);
       const std::string name = shortened(mark.suggestion.recipe, 30);
+      // A text plot has no shade for the interval.
+      const auto& [low, high] = std::pair(mark.suggestion.low, mark.suggestion.high);
+      const std::string interval =
+          is_text_ && high > 0 ? concat(" (", rounded(low), " to ", rounded(high), ")") : "";
       panel.draw(point_of(mark, Drawn::loss, shown) + shape_of(mark) + colour_of(mark),
-                 drawn_.is_single ? concat(name, ": ", rate, interval_in_text(mark)) : "");
+                 drawn_.is_single ? concat(name, ": ", rate, interval) : "");
       // If there are several curves, the legend says which recipe has which shape.
       const bool is_first = std::none_of(drawn_.marks.data(), &mark, [&](const Mark& other) {
         return other.recipe_index == mark.recipe_index;

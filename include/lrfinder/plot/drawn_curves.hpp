@@ -50,13 +50,13 @@ struct DrawnCurves {
     for (const Mark& mark : marks) {
       if (!mark.suggestion.trials.empty()) tried = mark.suggestion;
     }
-    if (tried) remarks += way_from_trials();
+    remarks += way_from_trials();
   }
 
   /// The updates of the longest trials that are drawn.
   std::int64_t longest_trial() const {
     std::int64_t longest = 0;
-    for (const Trial& trial : tried->trials) longest = std::max(longest, trial.updates);
+    for (const Trial& trial : tried.trials) longest = std::max(longest, trial.updates);
     return longest;
   }
 
@@ -88,7 +88,7 @@ struct DrawnCurves {
       if (has_place && rate < 1e150) axis.range = united(axis.range, {rate, rate});
     };
     for (const Mark& mark : marks) reach(mark.suggestion.lr);
-    for (const Trial& trial : tried ? tried->trials : std::vector<Trial>()) reach(trial.lr);
+    for (const Trial& trial : tried.trials) reach(trial.lr);
     if (options.show_lr()) reach(*options.show_lr());
     const double margin = is_exponential ? std::pow(high / low, 0.03) : 0.03 * (high - low);
     if (low < curve.low) low = is_exponential ? low / margin : low - margin;
@@ -113,7 +113,7 @@ struct DrawnCurves {
       const Column noise = is_paired ? paired_loss : column(i, raw_loss);
       ends = united(ends, visible_losses(scaled(column(i, loss)), scaled(noise)));
     }
-    for (const Trial& trial : tried ? tried->trials : std::vector<Trial>()) {
+    for (const Trial& trial : tried.trials) {
       const double value = scaled({trial.loss}).front();
       if (!std::isfinite(value) || trial.diverged || value > ends.high) continue;
       ends.low = std::min(ends.low, value - 0.05 * (ends.high - ends.low));
@@ -159,20 +159,20 @@ struct DrawnCurves {
   Column paired_loss;
   /// The rate at which the region of divergence begins. Only on a single curve.
   std::optional<double> diverged_from;
-  /// The suggestion whose trials are drawn. Empty if there are several curves.
-  std::optional<Suggestion> tried;
+  /// The suggestion whose trials are drawn. It has none if there are several curves.
+  Suggestion tried;
 
  private:
   /// Why the rate of a search is not that of its best trial.
   std::string way_from_trials() const {
     const Trial* best = nullptr;
-    for (const Trial& trial : tried->trials) {
+    for (const Trial& trial : tried.trials) {
       if (trial.diverged || trial.updates < longest_trial()) continue;
       if (!best || trial.loss < best->loss) best = &trial;
     }
-    if (!best || tried->steps <= best->updates) return "";
-    return concat(tried->recipe, ": the trials of ", best->updates, " updates are best at lr ",
-                  rounded(best->lr), "; the rate is carried to ", tried->steps, " steps\n");
+    if (!best || tried.steps <= best->updates) return "";
+    return concat(tried.recipe, ": the trials of ", best->updates, " updates are best at lr ",
+                  rounded(best->lr), "; the rate is carried to ", tried.steps, " steps\n");
   }
 
   void add_table(const NamedCurve& curve) {
@@ -206,7 +206,7 @@ struct DrawnCurves {
   static Column smoothed_paired_loss(const History& history) {
     Column loss = history.paired_loss();
     const double weight = history.settings.smooth_f > 0 ? history.settings.smooth_f : 1;
-    for (std::size_t i = 1; i < loss.size(); ++i) {
+    for (std::size_t i = 1; weight < 1 && i < loss.size(); ++i) {
       loss[i] = weight * loss[i] + (1 - weight) * loss[i - 1];
     }
     return loss;
@@ -269,8 +269,8 @@ struct DrawnCurves {
     DivergenceRule divergence(rule);
     for (std::size_t i = 0; i < history.size(); ++i) {
       const double loss = has_pairs ? history.raw_loss[i] : history.loss[i];
-      std::optional<double> untrained;
-      if (has_pairs) untrained = history.untrained_loss[i];
+      if (std::isnan(loss)) continue;
+      const double untrained = has_pairs ? history.untrained_loss[i] : 0;
       if (divergence.add(loss, untrained) || std::isinf(loss)) return history.lr[i];
     }
     if (history.stop_reason == StopReason::non_finite_loss) return history.lr.back();

@@ -41,7 +41,6 @@ inline Figure plan_figure(const TrainingPlan& plan, std::optional<double> peak,
   if (peak && !(*peak > 0 && std::isfinite(*peak))) {
     throw InvalidOption("plot: the peak (" + to_text(*peak) + ") must be positive and finite");
   }
-  static_cast<void>(plan.factor(0));
   Table table{"", {{"step", {}}, {peak ? "learning rate" : "share of the peak", {}}}};
   if (plan.momentum(0)) table.columns.push_back({"momentum", {}});
   const std::int64_t last = plan.steps() - 1;

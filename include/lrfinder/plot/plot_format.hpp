@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <chrono>
 #include <cstddef>
@@ -210,8 +209,7 @@ inline const PlotFormat& plot_format_of(const std::string& path) {
                                            {"pdf", pdf, image},    {"html", svg, page},
                                            {"txt", text, letters}, {"gp", svg, itself}};
   const std::size_t dot = path.find_last_of("./");
-  std::string ending;
-  if (dot != std::string::npos && path[dot] == '.') ending = path.substr(dot + 1);
+  std::string ending = dot != path.npos && path[dot] == '.' ? path.substr(dot + 1) : "";
   std::transform(ending.begin(), ending.end(), ending.begin(),
                  [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
   std::string allowed;

@@ -59,11 +59,10 @@ inline Range visible_losses(const Column& loss, const Column& raw_loss) {
 /// loss; without a descent, those up to the first loss that is not shown. The part above 0 is at
 /// least half as high as the part below. Changes too small to be seen in the losses look flat.
 inline Range visible_changes(const Column& change, const Column& loss, Range shown) {
-  std::size_t count = finite_argmin(loss) + 1;
+  const std::size_t minimum = finite_argmin(loss);
+  std::size_t count = minimum + 1;
   // A change reaches to the next loss.
-  while (count + 1 < loss.size() && finite_argmin(loss) == 0 && loss[count + 1] <= shown.high) {
-    ++count;
-  }
+  while (minimum == 0 && count + 1 < loss.size() && loss[count + 1] <= shown.high) ++count;
   const double least = 1e-4 * (shown.high - shown.low);
   const Range range = united({-least, least}, range_of(finite_values(change, count)));
   return widened({range.low, std::max(range.high, -range.low / 2)});

@@ -6,11 +6,9 @@
 #include <cstdint>
 #include <iterator>
 #include <limits>
-#include <string>
 #include <utility>
 #include <vector>
 
-#include <lrfinder/detail/number_text.hpp>
 #include <lrfinder/detail/text.hpp>
 #include <lrfinder/error.hpp>
 #include <lrfinder/history/recorder.hpp>
@@ -159,7 +157,7 @@ class RateSearch {
                                   const std::vector<double>& log_rates) const {
     constexpr int steps = 2;
     std::vector<double> rates;
-    if (log_rates.empty() || level.spacing == 0) return rates;
+    if (log_rates.empty()) return rates;
     const auto [lowest, highest] = std::minmax_element(log_rates.begin(), log_rates.end());
     const bool is_first = level.trials.empty();
     double below = *lowest, above = *highest;
@@ -254,9 +252,8 @@ class RateSearch {
           (enough - below->second.loss) / (above->second.loss - below->second.loss);
       log_lr += share * (above->first - below->first);
     }
-    const double loss = below->second.loss;
     Suggestion result = with_trials(log_lr, level.spacing);
-    result.loss = loss;
+    result.loss = below->second.loss;
     result.caveat =
         "no rate lowered the loss in the trials, so this training may not help: the model may know "
         "the data already, or need more updates to learn anything. This is the highest rate that "

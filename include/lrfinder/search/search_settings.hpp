@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <numeric>
 #include <optional>
-#include <vector>
 
 #include <torch/torch.h>
 
@@ -18,7 +17,6 @@
 #include <lrfinder/plan/training_plan.hpp>
 #include <lrfinder/search/rate_search.hpp>
 #include <lrfinder/suggest/descent.hpp>
-#include <lrfinder/suggest/numeric.hpp>
 #include <lrfinder/suggest/steepest.hpp>
 #include <lrfinder/torch/optimizer.hpp>
 

@@ -161,7 +161,8 @@ class TrialTrainer {
 
   /// Trains one trial. `lr`: the rate of the first parameter group; 0 only evaluates the batches.
   /// `after_update`: called after each update.
-  Trial train(double lr, std::int64_t updates, const std::function<void()>& after_update = {}) {
+  Trial train(
+      double lr, std::int64_t updates, const std::function<void()>& after_update = [] {}) {
     const std::vector<double> peaks = detail::group_rates(curve_, lr, present_);
     detail::Fingerprint fingerprint = fingerprint_of(setup_.settings());
     fingerprint.add("the plan", describe(plan_))
@@ -170,9 +171,7 @@ class TrialTrainer {
     const auto known = untrained_.find(updates);
     if (known == untrained_.end()) {
       const auto evaluate = [&](detail::Training& training) {
-        untrained_[updates] = detail::evaluate_untrained(training, updates, [&] {
-          if (after_update) after_update();
-        });
+        untrained_[updates] = detail::evaluate_untrained(training, updates, after_update);
       };
       setup_.train(fingerprint, evaluate)->restore();
     }
@@ -182,7 +181,7 @@ class TrialTrainer {
     const auto run = [&](detail::Training& training) {
       trial = detail::run_trial(training, plan_, peaks, untrained, [&](double loss) {
         show(lr, loss);
-        if (after_update) after_update();
+        after_update();
       });
     };
     setup_.train(fingerprint, run)->restore();

@@ -43,7 +43,7 @@ using SuggestionTable = std::vector<SuggestionRow>;
 inline std::ostream& operator<<(std::ostream& out, const SuggestionTable& table) {
   for (const auto& [recipe, suggestion, reason] : table) {
     const std::string& remark = suggestion ? suggestion->caveat : reason;
-    out << recipe + std::string(17 - recipe.size(), ' ') +
+    out << recipe + std::string(std::max<std::size_t>(17, recipe.size() + 1) - recipe.size(), ' ') +
                (suggestion ? detail::rounded(suggestion->lr) : "none") +
                (remark.empty() ? "" : "  (" + remark + ")") + '\n';
   }
@@ -124,10 +124,8 @@ inline constexpr auto lightning = [](const History& history, std::size_t skip_be
     index.push_back(i);
   }
   detail::require_losses("lightning", losses.size(), 2, "raise num_iter or skip less");
-  Suggestion suggestion = detail::suggestion_at(
-      history, "lightning", index[detail::argmin(detail::uneven_gradient(losses, lr))]);
-  suggestion.caveat.clear();  // losses that are not finite were left out
-  return suggestion;
+  const std::size_t i = index[detail::argmin(detail::uneven_gradient(losses, lr))];
+  return Suggestion{history.lr[i], i, history.loss[i], "lightning"};
 };
 
 /// The learning rate at the argmin of the central difference of the loss, in single precision. The

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <limits>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <lrfinder/detail/number_text.hpp>
@@ -18,16 +17,8 @@
 
 namespace lrfinder {
 
-/// The median of several range tests at each iteration. It is a history, so every recipe can read
-/// it and every plot can draw it.
-struct MedianHistory : History {
-  /// Lower quartile of the raw losses of each iteration.
-  std::vector<double> lower_quartile;
-  /// Upper quartile of the raw losses. Infinite after a quarter of the tests have ended.
-  std::vector<double> upper_quartile;
-};
-
-/// The median curve of several range tests of one model, with different seeds or batches.
+/// The median curve of several range tests of one model, with different seeds or batches. It is a
+/// history, so every recipe can read it and every plot can draw it.
 ///
 /// The raw loss is the median of the paired losses (see History::paired_loss). After a test has
 /// ended, its losses count as infinite. So the median curve ends when half of the tests have ended.
@@ -36,13 +27,13 @@ struct MedianHistory : History {
 ///
 /// Throws InvalidHistory if `histories` is empty, or if two tests have different rates at the same
 /// iteration (by more than a factor of 1 + 1e-9). O(n k) for k histories of n iterations.
-inline MedianHistory median(const std::vector<History>& histories) {
+inline History median(const std::vector<History>& histories) {
   if (histories.empty()) throw InvalidHistory("median: no histories; give at least one");
   const auto& longest =
       *std::max_element(histories.begin(), histories.end(),
                         [](const auto& a, const auto& b) { return a.size() < b.size(); });
 
-  MedianHistory result;
+  History result;
   result.settings = histories.front().settings;
   result.stop_reason = longest.stop_reason;
   for (const auto& history : histories) result.wall_seconds += history.wall_seconds;
@@ -69,8 +60,7 @@ inline MedianHistory median(const std::vector<History>& histories) {
                            "); repeat the range test with the same start_lr, end_lr and num_iter"));
       }
     }
-    const auto losses = losses_at(i, paired);
-    const double middle = detail::quantile(losses, 0.5);
+    const double middle = detail::quantile(losses_at(i, paired), 0.5);
     if (std::isinf(middle)) {
       result.stop_reason = StopReason::diverged;
       break;
@@ -78,8 +68,6 @@ inline MedianHistory median(const std::vector<History>& histories) {
     result.lr.push_back(longest.lr[i]);
     result.raw_loss.push_back(middle);
     result.loss.push_back(detail::quantile(losses_at(i, smoothed), 0.5));
-    result.lower_quartile.push_back(detail::quantile(losses, 0.25));
-    result.upper_quartile.push_back(detail::quantile(losses, 0.75));
   }
   result.group_lr = longest.group_lr;
   for (auto& column : result.group_lr) column.resize(result.size());
