@@ -75,8 +75,8 @@ inline std::string caveat(const Descent& descent, double lr, double nearest_lr,
   return "";
 }
 
-/// How much lower a rate has to be in a training than on the curve because of momentum, which the
-/// curve shows late. In decades.
+/// With momentum or Adam the curve shows the effect of a rate late. So a training needs a lower
+/// rate than the curve shows, by this many decades.
 inline double decades_for_momentum(const History& history) {
   return 0.2 * std::sqrt(std::max(0.0, history.settings.gradient_age));
 }
