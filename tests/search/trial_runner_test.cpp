@@ -70,11 +70,11 @@ TEST_CASE("the last quarter of the updates gives the loss of a trial") {
 }
 
 TEST_CASE("the parts of the loss of a trial add up to it, if it has one") {
-  const std::vector<double> ones(8, 1);
-  const auto trial = trained(ones, {9, 9, 9, 9, 9, 9, 1, 3});
+  const std::vector<double> untrained(8, 1);
+  const auto trial = trained(untrained, {9, 9, 9, 9, 9, 9, 1, 3});
   CHECK(trial.loss_parts == std::vector<double>{0.5, 1.5});
   CHECK(trial.loss == 2);
-  CHECK(trained(ones, {9, 9, 9, 9, 9, 9, 1, std::nan("")}).loss_parts.empty());
+  CHECK(trained(untrained, {9, 9, 9, 9, 9, 9, 1, std::nan("")}).loss_parts.empty());
 }
 
 TEST_CASE("a rare large loss counts less in a trial") {
