@@ -208,7 +208,7 @@ Report search_with_fault(Process& process, const std::string& where,
                          const std::function<void()>& fault) {
   torch::nn::Sequential model = mlp(static_cast<std::uint64_t>(process.rank));
   const auto optimizer = sgd(model);
-  return report_of(model, *optimizer, [&](Report&) {
+  return report_of(model, *optimizer, [&](Report& report) {
     bool in_trials = false;
     int evaluations = 0;
     const auto criterion = [&](const torch::Tensor& output, const torch::Tensor& target) {
@@ -223,7 +223,14 @@ Report search_with_fault(Process& process, const std::string& where,
     const auto search = quick_search(6).history(history).trial_runner(on_ranks(process));
     if (where == "second search") finder.find(train, val, search);
     in_trials = true;
-    finder.find(train, val, search);
+    const torch::Tensor parameter = model->parameters().front();
+    const auto handles = parameter.use_count();
+    try {
+      finder.find(train, val, search);
+    } catch (...) {
+      report["handles that the runner keeps"] = std::to_string(parameter.use_count() - handles);
+      throw;
+    }
   });
 }
 
@@ -238,6 +245,7 @@ TEST_CASE("What throws in a trial of one rank ends the search on all, and all re
   for (int rank = 0; rank < size; ++rank) {
     const Report& report = reports[static_cast<std::size_t>(rank)];
     CHECK(report.at("not restored") == "");
+    CHECK(report.at("handles that the runner keeps") == "0");
     if (rank == 1) {
       CHECK(report.at("error") == "a fault");
     } else {

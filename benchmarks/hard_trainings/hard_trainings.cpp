@@ -31,7 +31,8 @@ namespace {
 
 constexpr int grid_size = 19;
 constexpr int seeds = 2;
-/// The lengths of the trainings; the shorter ones are the beginning, by a plan of their own.
+/// The lengths of the trainings. The shorter ones train on the first batches, by a plan of their
+/// own length.
 constexpr std::int64_t lengths[] = {180, 300, hard_steps};
 
 /// The rates of a grid are a third of a decade apart.

@@ -7,7 +7,6 @@
 // prints a row for each kind. --curves: also judges what this version of the library reads off the
 // curves that hard_answers has saved. --answers: another file of answers.
 
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
@@ -109,16 +108,12 @@ std::vector<Answer> answers_from_curves(const std::string& folder, const Trained
 std::vector<Answer> answers_of_oracles(const TrainedTask& task) {
   std::vector<Answer> answers;
   for (const auto& [name, outcomes] : task.plans) {
-    lrfinder::TrainingPlan plan = lrfinder::TrainingPlan().steps(outcomes.longest());
-    if (name == "cosine") plan.decay(lrfinder::Decay::cosine);
     for (const auto& [steps, losses] : outcomes.by_horizon) {
       if (steps == outcomes.longest()) continue;
       Answer answer;
       answer.name = "knows the best after " + std::to_string(steps) + ", carried";
       answer.plan = name;
-      const double longer = static_cast<double>(outcomes.longest()) / steps;
-      answer.lr =
-          refined_best_rate(losses) * std::pow(longer, -lrfinder::detail::length_exponent(plan));
+      answer.lr = refined_best_rate(losses) * carried(steps, outcomes.longest(), name);
       answers.push_back(answer);
     }
   }

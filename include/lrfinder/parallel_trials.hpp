@@ -69,7 +69,9 @@ class ParallelTrials final : public TrialRunner {
   void begin(TrainingSetup& setup, const Fingerprint& settings) override {
     own_ = setup.save_in_place();
     metrics_.clear();
-    for (const auto& metric : setup.settings().options.metrics()) metrics_.insert(metric.first);
+    const TrainingSettings& all = setup.settings();
+    for (const auto& metric : all.options.metrics()) metrics_.insert(metric.first);
+    if (!all.validates && all.options.gradient_scaler().enabled()) metrics_.insert("skipped_step");
     Fingerprint fingerprint = settings;
     // Losses of different ranks can be compared only if they are means over the same number of
     // batches. Ranks that train together need not agree on this number.

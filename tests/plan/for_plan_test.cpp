@@ -101,3 +101,20 @@ TEST_CASE("a loss that rises again slowly carries a caveat for a plan") {
   const auto suggestion = for_plan(histories::recorded(slow), cosine_decay);
   CHECK(suggestion.caveat.find("rises again so slowly") != std::string::npos);
 }
+
+TEST_CASE("the peak keeps half below the rate at which the test broke off") {
+  History broken = usual_curve();
+  std::size_t lowest = 0;
+  for (std::size_t i = 0; i < broken.size(); ++i) {
+    if (broken.raw_loss[i] < broken.raw_loss[lowest]) lowest = i;
+  }
+  broken.lr.resize(lowest + 1);
+  broken.loss.resize(lowest + 1);
+  broken.raw_loss.resize(lowest + 1);
+  const auto plan = TrainingPlan().steps(100).decay(Decay::cosine);
+  broken.stop_reason = lrfinder::StopReason::completed;
+  CHECK(for_plan(broken, plan).lr == Approx(broken.lr.back()));
+  broken.stop_reason = lrfinder::StopReason::non_finite_loss;
+  CHECK(for_plan(broken, plan).lr == Approx(broken.lr.back() / 2).epsilon(0.01));
+  CHECK(for_plan(broken, plan).caveat.empty());
+}

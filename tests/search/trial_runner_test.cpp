@@ -39,6 +39,10 @@ struct Trained : Untrained {
   void follow(const lrfinder::TrainingPlan&, std::int64_t, const std::vector<double>&) {}
   void step() {}
   Loss training_loss() { return {losses[next++]}; }
+  bool validates() const { return has_validation; }
+  Loss validation_loss() { return {7}; }
+
+  bool has_validation = false;
 };
 
 lrfinder::Trial trained(const std::vector<double>& untrained, std::vector<double> losses) {
@@ -75,6 +79,14 @@ TEST_CASE("the parts of the loss of a trial add up to it, if it has one") {
   CHECK(trial.loss_parts == std::vector<double>{0.5, 1.5});
   CHECK(trial.loss == 2);
   CHECK(trained(untrained, {9, 9, 9, 9, 9, 9, 1, std::nan("")}).loss_parts.empty());
+
+  // With a validation loader, too, the parts are of the training losses.
+  Trained validated{{{9, 9, 9, 9, 9, 9, 1, 3}}};
+  validated.has_validation = true;
+  const auto by_validation = lrfinder::detail::run_trial(
+      validated, lrfinder::TrainingPlan().steps(8), {0.1}, evaluated(untrained), [](double) {});
+  CHECK(by_validation.loss_parts == trial.loss_parts);
+  CHECK(by_validation.loss == 7);
 }
 
 TEST_CASE("a rare large loss counts less in a trial") {

@@ -32,7 +32,7 @@ struct Trial {
   bool unsteady = false;
   /// What each of the last updates adds to the mean training loss, also with a validation loader.
   /// Trials of one length see the same batches, so a search reads from these how much noise the
-  /// difference between two trials has. Not saved.
+  /// difference between two trials has. Empty if a loss was not finite. Not saved.
   std::vector<double> loss_parts{};
 };
 

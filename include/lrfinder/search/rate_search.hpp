@@ -21,9 +21,9 @@ namespace lrfinder::detail {
 /// Finds the best rate for a training by trials that are shorter than the training.
 ///
 /// Short trials begin around the rate that the range test shows, long ones around the best rate of
-/// the short ones. As long as the best rate is the lowest or highest one tried, the next trial goes
-/// further out. A parabola through the best long trial and its neighbours gives the rate between
-/// them. That rate is then converted to the length of the training.
+/// the short ones. As long as no trial on a side is clearly worse than the best one, the next trial
+/// goes further out on that side. A parabola through the best long trial and its neighbours gives
+/// the rate between them. That rate is then converted to the length of the training.
 ///
 /// `run_trials(rates, updates, likely_next)` trains from the start at each of these rates, and
 /// returns a Trial for each. A trial follows the plan compressed to `updates` updates. It ends
@@ -264,13 +264,14 @@ class RateSearch {
   // A training loss that measures progress falls with the length of a trial. The surrogate loss of
   // a policy gradient starts near 0, falls below, and returns to 0 as the policy gets better.
   void require_progress(const TrialLevel& short_level, const TrialLevel& long_level) const {
+    constexpr double undone = 0.55;
     const double best = short_level.best_tried();
     const double early = short_level.untrained_loss - short_level.best_loss();
     const bool falls_below_0 = std::fabs(short_level.untrained_loss) < early / 2;
     if (settings_.validates || !falls_below_0) return;
     const double at_best = long_level.loss_between(best);
     const double late = long_level.untrained_loss - at_best;
-    if (!(late < early / 2) || !std::isfinite(late)) return;
+    if (!(late < undone * early) || !std::isfinite(late)) return;
     throw NoSuggestion(
         concat("LRFinder: the loss does not measure the progress of the training. It starts at ",
                short_level.untrained_loss, ". At lr ", std::pow(10, best), " it is ",

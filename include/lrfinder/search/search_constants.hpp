@@ -46,7 +46,8 @@ struct SearchConstants {
   /// Then the best rate of the short trials still says where to look, if they lower the loss by
   /// this share.
   static constexpr double slight_descent = 0.005;
-  /// A loss that is above the best one by less than this share of the descent is no worse.
+  /// A loss at a rate below the best one is no worse if it is higher by less than this share of the
+  /// descent, or by less than the noise.
   static constexpr double tie = 0.01;
   /// So many trials on a side that are no worse show a plateau, and the search goes no further.
   static constexpr std::ptrdiff_t max_ties = 3;

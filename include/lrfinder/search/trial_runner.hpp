@@ -160,7 +160,7 @@ class TrialTrainer {
   }
 
   /// Trains one trial. `lr`: the rate of the first parameter group; 0 only evaluates the batches.
-  /// `after_update`: called after each update.
+  /// `after_update`: called after each update; not empty.
   Trial train(
       double lr, std::int64_t updates, const std::function<void()>& after_update = [] {}) {
     const std::vector<double> peaks = detail::group_rates(curve_, lr, present_);

@@ -88,8 +88,8 @@ inline double decades_below_divergence(const History& history, double late) {
   return 1.4 + 0.45 * late + decades_for_momentum(history);
 }
 
-/// The suggestion of a recipe that reads a descent, with its caveat. `shown_at`: the rate at which
-/// the curve shows the effect of the suggested rate. `below_divergence`: in decades, as for
+/// The suggestion of a recipe that reads a descent, with its caveat. `shown_at`: a rate at
+/// which the noise is judged, besides the steepest. `below_divergence`: in decades, as for
 /// decades_below_divergence(). It is used if the noise hides the descent of paired losses, but not
 /// their divergence.
 ///
