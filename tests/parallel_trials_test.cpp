@@ -110,6 +110,18 @@ TEST_CASE("find with parallel trials finds what one process finds, bit for bit")
       });
 }
 
+TEST_CASE("Parallel trials tell the steps that half precision skips", "[half]") {
+  if (!lrfinder::detail::has_autocast(torch::kCPU, torch::kHalf)) {
+    WARN("skipped: this LibTorch has no half precision on the CPU");
+    return;
+  }
+  check_same_as_one_process({2}, sgd, [](auto& finder, auto& train, auto&, const auto& runner) {
+    const auto scaler = lrfinder::GradientScalerOptions().init_scale(1e8);  // overflows at first
+    finder.options().autocast(torch::kHalf).gradient_scaler(scaler);
+    return finder.find(train, quick_search(6).trial_runner(runner));
+  });
+}
+
 TEST_CASE("Parallel trials start from a range test that was made before, that of rank 0") {
   const auto run = [](Process& process) {
     torch::nn::Sequential model = mlp(1);

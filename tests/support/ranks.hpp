@@ -72,6 +72,7 @@ inline std::string exactly(const lrfinder::Suggestion& found) {
   for (const auto& trial : found.trials) {
     words << '\n' << trial.lr << ' ' << trial.updates << ' ' << trial.loss << ' ' << trial.diverged;
     for (const auto& [name, value] : trial.metrics) words << ' ' << name << ' ' << value;
+    for (const double part : trial.loss_parts) words << ' ' << part;
   }
   return words.str();
 }
